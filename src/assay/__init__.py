@@ -1,0 +1,1 @@
+"""Assay: continuous evaluation and improvement of LLM applications and agents."""

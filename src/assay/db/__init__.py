@@ -1,0 +1,1 @@
+"""Engine, sessions, column types and migrations. The tables themselves live with their features."""

@@ -1,0 +1,122 @@
+"""Every setting, with its default.
+
+Built once by the composition roots and passed down; nothing else reads the environment. Each area reads its own prefix, e.g. ``ASSAY_DATABASE_URL`` or ``ASSAY_TEMPORAL_ADDRESS``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class DatabaseSettings(BaseSettings):
+    """PostgreSQL."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_DATABASE_", frozen=True)
+
+    url: SecretStr | None = Field(
+        default=None, description="`postgresql://…` of an external server. Unset: Assay starts its own."
+    )
+    pool_size: int = Field(default=8, ge=1, le=200, description="Connections kept open by one process.")
+    statement_timeout_seconds: float = Field(
+        default=30.0, gt=0, description="Longest a single statement of the API may take."
+    )
+
+
+class TemporalSettings(BaseSettings):
+    """Temporal."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_TEMPORAL_", frozen=True)
+
+    address: str | None = Field(
+        default=None, description="`host:port` of an external cluster. Unset: Assay starts its own."
+    )
+    namespace: str = Field(default="default", description="Temporal namespace.")
+    task_queue: str = Field(default="assay", description="Task queue that workers poll.")
+    tls: bool = Field(default=False, description="Use TLS towards the cluster.")
+    api_key: SecretStr | None = Field(default=None, description="API key for Temporal Cloud.")
+
+
+class FileSettings(BaseSettings):
+    """Uploaded files and artifacts."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_FILES_", frozen=True)
+
+    url: str | None = Field(
+        default=None, description="`s3://bucket/prefix` or `file:///path`. Unset: a folder under ASSAY_HOME."
+    )
+    max_bytes: int = Field(default=512 * 1024 * 1024, ge=1, description="Largest upload, in bytes.")
+
+
+class LogSettings(BaseSettings):
+    """Logs."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_LOG_", frozen=True)
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Lowest level that is written."
+    )
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="`auto`: console on a terminal, JSON elsewhere."
+    )
+
+
+class ProviderSettings(BaseSettings):
+    """Model providers, by the variables that their own tools read."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    openai_api_key: SecretStr | None = Field(default=None, description="Key for `openai/…` models.")
+    openai_base_url: str | None = Field(
+        default=None, description="Any OpenAI-compatible endpoint (vLLM, Ollama, a proxy)."
+    )
+    anthropic_api_key: SecretStr | None = Field(default=None, description="Key for `anthropic/…` models.")
+    anthropic_base_url: str | None = Field(default=None, description="Another endpoint that speaks Anthropic messages.")
+
+
+class CoreSettings(BaseSettings):
+    """Where Assay keeps its things, and who may come in."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_", frozen=True)
+
+    home: Path = Field(
+        default_factory=lambda: user_data_path("assay"),
+        description="Folder for embedded services, files and credentials.",
+    )
+    config: Path | None = Field(
+        default=None,
+        description="Path of `assay.toml`. Unset: `assay.toml` in the working folder or in ASSAY_HOME.",
+    )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="Key that encrypts stored secrets. Unset: made on first start, in ASSAY_HOME.",
+    )
+    bootstrap_api_key: SecretStr | None = Field(
+        default=None, description="Preset for the first API key (at least 20 characters)."
+    )
+
+
+class Settings(BaseModel):
+    """All areas together."""
+
+    model_config = ConfigDict(frozen=True)
+
+    core: CoreSettings = Field(default_factory=CoreSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    temporal: TemporalSettings = Field(default_factory=TemporalSettings)
+    files: FileSettings = Field(default_factory=FileSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+    providers: ProviderSettings = Field(default_factory=ProviderSettings)
+
+
+def load_settings() -> Settings:
+    """Read every setting from the environment.
+
+    Raises:
+        pydantic.ValidationError: A variable holds a value of the wrong form; the message names it.
+    """
+    return Settings()
