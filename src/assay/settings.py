@@ -1,6 +1,7 @@
 """Every setting, with its default.
 
-Built once by the composition roots and passed down; nothing else reads the environment. Each area reads its own prefix, e.g. ``ASSAY_DATABASE_URL`` or ``ASSAY_TEMPORAL_ADDRESS``.
+Built once by the composition roots and passed down; nothing else reads the environment. Each area reads its
+own prefix, e.g. ``ASSAY_DATABASE_URL`` or ``ASSAY_TEMPORAL_ADDRESS``.
 """
 
 from __future__ import annotations
