@@ -1,0 +1,38 @@
+"""What can be put into the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class Action(StrEnum):
+    """What is to be done to a workflow."""
+
+    START = "start"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowCommand:
+    """One thing to tell the durable engine once the transaction stands.
+
+    ``workflow_id`` derives from a row id, so that carrying a command out twice does nothing the second time.
+    """
+
+    action: Action
+    workflow: str
+    workflow_id: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """A stored command."""
+
+    id: UUID
+    command: WorkflowCommand
+    attempts: int

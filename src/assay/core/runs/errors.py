@@ -1,0 +1,27 @@
+"""What can be wrong with a run."""
+
+from __future__ import annotations
+
+from assay.core.runs.types import RunStatus
+from assay.kit.errors import ConflictError, InvalidError, NotFoundError
+
+
+class RunNotFoundError(NotFoundError):
+    """No such run is visible to the caller."""
+
+    code = "run_not_found"
+
+
+class RunInputError(InvalidError):
+    """A field of a run request is wrong."""
+
+    code = "invalid_run"
+
+
+class RunStateError(ConflictError):
+    """The run's status does not allow the call (M§7 R3, R4)."""
+
+    code = "run_wrong_state"
+
+    def __init__(self, message: str, status: RunStatus) -> None:
+        super().__init__(message, data={"status": status.value})

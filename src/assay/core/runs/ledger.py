@@ -1,0 +1,321 @@
+"""SQL of the work itself: samples laid out, leased in chunks, and recorded once.
+
+Recording is exact however often a worker repeats itself: a sample that is already terminal is left alone, and the run's
+counters move only with samples that changed, in the same statement. Leases are therefore about not paying twice, never
+about correctness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from assay.core.runs.types import RunStatus, SampleStatus
+
+CHUNK_SIZE = 256
+LEASE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """A dataset row that was rendered."""
+
+    task_no: int
+    sample_index: int
+    dataset_row: str
+    """JSON text."""
+    prompt: str
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewSample:
+    """A sample to be queued."""
+
+    id: UUID
+    task_no: int
+    model_no: int
+    sample_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A leased range of samples of one task and model."""
+
+    chunk_no: int
+    task_no: int
+    model_no: int
+    first_index: int
+    last_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """A sample to carry out, with what is asked."""
+
+    id: UUID
+    task_no: int
+    model_no: int
+    sample_index: int
+    status: SampleStatus
+    dataset_row: dict[str, Any]
+    prompt: str
+    target: str | None
+    output_text: str | None
+    extracted_output: str | None
+    response_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What a lane got: a chunk or nothing, and the run's status at that moment."""
+
+    status: RunStatus
+    chunk: Chunk | None
+
+
+async def copy_items(session: AsyncSession, run_id: UUID, items: Sequence[NewItem]) -> None:
+    """Insert items by COPY, in the session's transaction."""
+    records = [(run_id, i.task_no, i.sample_index, i.dataset_row, i.prompt, i.target) for i in items]
+    columns = ["run_id", "task_no", "sample_index", "dataset_row", "prompt", "target"]
+    await _copy(session, "run_items", columns, records)
+
+
+async def copy_samples(session: AsyncSession, run_id: UUID, samples: Sequence[NewSample], now: Any) -> None:
+    """Insert queued samples by COPY, in the session's transaction."""
+    queued = SampleStatus.QUEUED.value
+    records = [(run_id, s.task_no, s.model_no, s.sample_index, s.id, queued, False, now) for s in samples]
+    columns = ["run_id", "task_no", "model_no", "sample_index", "id", "status", "tokens_estimated", "created_at"]
+    await _copy(session, "run_samples", columns, records)
+
+
+async def _copy(session: AsyncSession, table: str, columns: list[str], records: list[tuple[Any, ...]]) -> None:
+    connection = await session.connection()
+    driver = (await connection.get_raw_connection()).driver_connection
+    if driver is None:
+        raise RuntimeError("the connection was closed while rows were being written")
+    await driver.copy_records_to_table(table, columns=columns, records=records)
+
+
+async def plan_chunks(session: AsyncSession, run_id: UUID) -> int:
+    """Cut the samples that are not terminal into chunks, replacing earlier chunks.
+
+    Chunks of all tasks and models are interleaved, so that a slow model never stands before a fast one.
+
+    Returns:
+        Number of chunks.
+    """
+    await session.execute(text("DELETE FROM run_chunks WHERE run_id = :run_id"), {"run_id": run_id})
+    planned = await session.execute(_PLAN_CHUNKS, {"run_id": run_id, "size": CHUNK_SIZE})
+    return len(planned.all())
+
+
+_PLAN_CHUNKS = text("""
+    INSERT INTO run_chunks (run_id, chunk_no, task_no, model_no, first_index, last_index, done)
+    SELECT :run_id, row_number() OVER (ORDER BY bucket, task_no, model_no) - 1, task_no, model_no,
+           min(sample_index), max(sample_index), false
+    FROM (
+        SELECT task_no, model_no, sample_index,
+               (row_number() OVER (PARTITION BY task_no, model_no ORDER BY sample_index) - 1) / :size AS bucket
+        FROM run_samples
+        WHERE run_id = :run_id AND status IN ('queued', 'ready_to_score')
+    ) AS outstanding
+    GROUP BY task_no, model_no, bucket
+    RETURNING chunk_no
+""")
+
+
+async def release_chunks(session: AsyncSession, run_id: UUID, lane: str) -> None:
+    """Give back what an earlier attempt of the same lane still holds."""
+    await session.execute(
+        text("UPDATE run_chunks SET lane = NULL, leased_until = NULL WHERE run_id = :run_id AND lane = :lane"),
+        {"run_id": run_id, "lane": lane},
+    )
+
+
+async def lease_chunk(session: AsyncSession, run_id: UUID, lane: str) -> Lease:
+    """Take the next free chunk for half a minute, unless the run is no longer in progress."""
+    status = await read_status(session, run_id)
+    if status is not RunStatus.IN_PROGRESS:
+        return Lease(status=status, chunk=None)
+    found = await session.execute(_LEASE_CHUNK, {"run_id": run_id, "lane": lane, "lease": LEASE})
+    row = found.one_or_none()
+    return Lease(status=status, chunk=None if row is None else Chunk(*row))
+
+
+_LEASE_CHUNK = text("""
+    UPDATE run_chunks SET lane = :lane, leased_until = now() + :lease
+    WHERE run_id = :run_id AND chunk_no = (
+        SELECT chunk_no FROM run_chunks
+        WHERE run_id = :run_id AND NOT done AND (leased_until IS NULL OR leased_until < now())
+        ORDER BY chunk_no LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING chunk_no, task_no, model_no, first_index, last_index
+""")
+
+
+async def renew_leases(session: AsyncSession, run_id: UUID, lane: str) -> RunStatus:
+    """Hold the lane's chunks for another half minute; returns the run's status."""
+    await session.execute(_RENEW_LEASES, {"run_id": run_id, "lane": lane, "lease": LEASE})
+    return await read_status(session, run_id)
+
+
+_RENEW_LEASES = text("""
+    UPDATE run_chunks SET leased_until = now() + :lease WHERE run_id = :run_id AND lane = :lane AND NOT done
+""")
+
+
+async def read_status(session: AsyncSession, run_id: UUID) -> RunStatus:
+    """The run's status; a run that was deleted counts as cancelling."""
+    found = await session.execute(
+        text("SELECT status, deleted_at IS NOT NULL FROM runs WHERE id = :run_id"), {"run_id": run_id}
+    )
+    row = found.one_or_none()
+    if row is None:
+        return RunStatus.CANCELLED
+    status = RunStatus(row[0])
+    return RunStatus.CANCELLING if row[1] and not status.is_terminal else status
+
+
+async def load_chunk(session: AsyncSession, run_id: UUID, chunk: Chunk) -> list[WorkItem]:
+    """The samples of a chunk that are not terminal."""
+    found = await session.execute(
+        _LOAD_CHUNK,
+        {
+            "run_id": run_id,
+            "task_no": chunk.task_no,
+            "model_no": chunk.model_no,
+            "first_index": chunk.first_index,
+            "last_index": chunk.last_index,
+        },
+    )
+    return [
+        WorkItem(
+            id=row[0],
+            task_no=chunk.task_no,
+            model_no=chunk.model_no,
+            sample_index=row[1],
+            status=SampleStatus(row[2]),
+            dataset_row=orjson.loads(row[3]),
+            prompt=row[4],
+            target=row[5],
+            output_text=row[6],
+            extracted_output=row[7],
+            response_id=row[8],
+        )
+        for row in found
+    ]
+
+
+_LOAD_CHUNK = text("""
+    SELECT s.id, s.sample_index, s.status, i.dataset_row::text, i.prompt, i.target, s.output_text, s.extracted_output,
+           s.response_id
+    FROM run_samples s
+    JOIN run_items i ON i.run_id = s.run_id AND i.task_no = s.task_no AND i.sample_index = s.sample_index
+    WHERE s.run_id = :run_id AND s.task_no = :task_no AND s.model_no = :model_no
+      AND s.sample_index BETWEEN :first_index AND :last_index AND s.status IN ('queued', 'ready_to_score')
+    ORDER BY s.sample_index
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class SampleResult:
+    """What became of a sample; ``values`` are columns by name, JSON-ready. Those left out become null."""
+
+    task_no: int
+    model_no: int
+    sample_index: int
+    status: SampleStatus
+    values: dict[str, Any]
+
+
+async def record_answers(session: AsyncSession, run_id: UUID, results: Sequence[SampleResult]) -> RunStatus:
+    """Write answers, scored or still to be scored, and move the run's counters, in one statement.
+
+    Returns:
+        The run's status, so that a worker notices a cancellation at every write.
+    """
+    return await _record(session, _RECORD_ANSWERS, run_id, results)
+
+
+async def record_scores(session: AsyncSession, run_id: UUID, results: Sequence[SampleResult]) -> RunStatus:
+    """Write the scores of samples whose answers are stored already, and move the run's counters.
+
+    ``extracted_output`` is kept where the result has none.
+    """
+    return await _record(session, _RECORD_SCORES, run_id, results)
+
+
+async def close_chunks(session: AsyncSession, run_id: UUID, chunk_nos: Sequence[int]) -> None:
+    """Mark chunks as carried out."""
+    await session.execute(_CLOSE_CHUNKS, {"run_id": run_id, "chunk_nos": list(chunk_nos)})
+
+
+async def _record(
+    session: AsyncSession, statement: TextClause, run_id: UUID, results: Sequence[SampleResult]
+) -> RunStatus:
+    rows = [
+        {"t": r.task_no, "m": r.model_no, "i": r.sample_index, "status": r.status.value, **r.values} for r in results
+    ]
+    found = await session.execute(statement, {"run_id": run_id, "rows": orjson.dumps(rows).decode()})
+    return RunStatus(found.scalar_one())
+
+
+def _recording(columns: dict[str, str], *, kept: frozenset[str] = frozenset()) -> TextClause:
+    """A statement that writes the given columns (name to SQL type); ``kept`` ones keep their value when none comes."""
+    assignments = ", ".join(f"{name} = coalesce(r.{name}, s.{name})" if name in kept else f"{name} = r.{name}" for name in columns)
+    declared = ", ".join(f"{name} {sql_type}" for name, sql_type in columns.items())
+    return text(f"""
+        WITH changed AS (
+            UPDATE run_samples s SET status = r.status, {assignments}
+            FROM json_to_recordset(CAST(:rows AS json)) AS r (t smallint, m smallint, i integer, status text, {declared})
+            WHERE s.run_id = :run_id AND s.task_no = r.t AND s.model_no = r.m AND s.sample_index = r.i
+              AND s.status IN ('queued', 'ready_to_score')
+            RETURNING s.status
+        )
+        UPDATE runs
+        SET completed = completed + (SELECT count(*) FROM changed WHERE status = 'completed'),
+            failed = failed + (SELECT count(*) FROM changed WHERE status = 'failed'),
+            updated_at = now()
+        WHERE id = :run_id
+        RETURNING status
+    """)  # noqa: S608 - built from the constants below
+
+
+_SCORE_COLUMNS = {
+    "extracted_output": "text",
+    "scores": "jsonb",
+    "judge": "jsonb",
+    "error": "jsonb",
+    "completed_at": "timestamptz",
+}
+_ANSWER_COLUMNS = {
+    **_SCORE_COLUMNS,
+    "output_text": "text",
+    "reasoning": "text",
+    "response_id": "text",
+    "attempts": "jsonb",
+    "cost_usd": "numeric",
+    "input_tokens": "integer",
+    "output_tokens": "integer",
+    "cached_tokens": "integer",
+    "reasoning_tokens": "integer",
+    "tokens_estimated": "boolean",
+    "phase_timings": "jsonb",
+    "started_at": "timestamptz",
+}
+_RECORD_ANSWERS = _recording(_ANSWER_COLUMNS, kept=frozenset({"tokens_estimated"}))
+_RECORD_SCORES = _recording(_SCORE_COLUMNS, kept=frozenset({"extracted_output"}))
+
+_CLOSE_CHUNKS = text("""
+    UPDATE run_chunks SET done = true, lane = NULL, leased_until = NULL
+    WHERE run_id = :run_id AND chunk_no = ANY (:chunk_nos)
+""")

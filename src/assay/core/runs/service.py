@@ -1,0 +1,333 @@
+"""What a user can do with runs.
+
+Everything here only writes rows; the durable engine is told through the outbox, in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from assay.core.metadata import check_metadata
+from assay.core.outbox.service import enqueue
+from assay.core.outbox.types import Action, WorkflowCommand
+from assay.core.ownership import owner_columns
+from assay.core.projects.types import Principal
+from assay.core.runs import repository
+from assay.core.runs.errors import RunInputError, RunNotFoundError, RunStateError
+from assay.core.runs.models import RunRow
+from assay.core.runs.types import (
+    MAX_CONCURRENCY,
+    Run,
+    RunConfig,
+    RunFilter,
+    RunOverview,
+    RunStatus,
+    Sample,
+    SampleFilter,
+    TokenCounts,
+    TrialCounts,
+)
+from assay.core.suites.manifest import parse_manifest
+from assay.core.suites.service import get_suite_version
+from assay.db.paging import Page, UnknownCursorError
+from assay.gateway.catalog import Catalog, ModelRole
+from assay.gateway.generation import resolve_generation
+from assay.kit.clock import utc_now
+from assay.kit.ids import new_id
+
+EVAL_RUN_WORKFLOW = "eval_run"
+MAX_MODELS = 20
+
+
+def workflow_id(run_id: UUID, execution: int) -> str:
+    """The durable engine's name for one execution of a run; a rerun is a new execution."""
+    return f"{EVAL_RUN_WORKFLOW}/{run_id}/{execution}"
+
+
+async def create_run(
+    session: AsyncSession,
+    principal: Principal,
+    *,
+    catalog: Catalog,
+    suite_id: UUID,
+    config: RunConfig,
+    suite_version: int | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> Run:
+    """Queue a run of a suite's version (the active one unless given).
+
+    Raises:
+        SuiteNotFoundError, SuiteVersionNotFoundError: Not visible to the caller.
+        RunInputError: A field of the request is out of bounds, or a task does not exist.
+        UnknownModelError: A model is not in the catalog, or ``auto`` has no default for its role.
+        MetadataError: The metadata is out of bounds.
+    """
+    version = await get_suite_version(session, principal, suite_id=suite_id, version=suite_version)
+    task_order = [task.id for task in parse_manifest(version.manifest).tasks]
+    _check_config(config, task_order)
+    await _check_models(catalog, config)
+    now = utc_now()
+    row = RunRow(
+        id=new_id(),
+        **owner_columns(principal),
+        suite_id=suite_id,
+        suite_version_id=version.id,
+        suite_version=version.version,
+        status=RunStatus.QUEUED.value,
+        execution=1,
+        task_order=[task for task in task_order if config.task_ids is None or task in config.task_ids],
+        models=list(config.models),
+        task_ids=None if config.task_ids is None else list(config.task_ids),
+        judge_model=config.judge_model,
+        embedding_model=config.embedding_model,
+        generation=dict(config.generation),
+        generation_concurrency=config.generation_concurrency,
+        concurrency=config.concurrency,
+        grader_concurrency=config.grader_concurrency,
+        max_samples_per_task=config.max_samples_per_task,
+        max_workflow_sample_activities=config.max_workflow_sample_activities,
+        labels=check_metadata(metadata),
+        total=0,
+        completed=0,
+        failed=0,
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(row)
+    await _start(session, row)
+    return repository.to_run(row, principal.organization_id)
+
+
+async def get_run(session: AsyncSession, principal: Principal, *, run_id: UUID) -> Run:
+    """One run.
+
+    Raises:
+        RunNotFoundError: Not visible to the caller.
+    """
+    return repository.to_run(await _get_row(session, principal, run_id), principal.organization_id)
+
+
+async def list_runs(
+    session: AsyncSession,
+    principal: Principal,
+    *,
+    run_filter: RunFilter,
+    after: UUID | None = None,
+    limit: int = 20,
+) -> Page[Run]:
+    """Visible runs, newest first.
+
+    Raises:
+        RunInputError: A suite version without its suite.
+    """
+    if run_filter.suite_version is not None and run_filter.suite_id is None:
+        raise RunInputError("`suite_version` needs `suite_id`: version numbers count per suite.", param="suite_version")
+    page = await repository.list_runs(session, principal, run_filter, after=after, limit=limit)
+    runs = tuple(repository.to_run(row, principal.organization_id) for row in page.items)
+    return Page(items=runs, has_more=page.has_more)
+
+
+async def delete_run(session: AsyncSession, principal: Principal, *, run_id: UUID) -> None:
+    """Hide a run, and stop it if it is still going.
+
+    Raises:
+        RunNotFoundError: Not visible to the caller.
+    """
+    row = await _get_row(session, principal, run_id, lock=True)
+    await stop_row(session, row)
+    row.deleted_at = utc_now()
+    await session.flush()
+
+
+async def cancel_run(session: AsyncSession, principal: Principal, *, run_id: UUID) -> Run:
+    """Ask a run to stop. Calling again while it stops, or after, changes nothing.
+
+    Raises:
+        RunNotFoundError: Not visible to the caller.
+        RunStateError: It has completed or failed.
+    """
+    row = await _get_row(session, principal, run_id, lock=True)
+    status = RunStatus(row.status)
+    if status in {RunStatus.COMPLETED, RunStatus.FAILED}:
+        raise RunStateError(f"A {status.value} run cannot be cancelled.", status)
+    await stop_row(session, row)
+    return repository.to_run(row, principal.organization_id)
+
+
+async def stop_row(session: AsyncSession, row: RunRow) -> None:
+    """Turn a live run to ``cancelling`` and tell the durable engine; leave others alone."""
+    status = RunStatus(row.status)
+    if status.is_terminal or status is RunStatus.CANCELLING:
+        return
+    row.status = RunStatus.CANCELLING.value
+    row.updated_at = utc_now()
+    await enqueue(session, _command(row, Action.CANCEL))
+
+
+async def rerun_failed_samples(session: AsyncSession, principal: Principal, *, run_id: UUID) -> Run:
+    """Queue the failed samples of a completed run again, in place.
+
+    Raises:
+        RunNotFoundError: Not visible to the caller.
+        RunStateError: It has not completed, or has no failed sample (R4).
+    """
+    row = await _get_row(session, principal, run_id, lock=True)
+    status = RunStatus(row.status)
+    if status is not RunStatus.COMPLETED:
+        raise RunStateError(f"Only a completed run can rerun its failed samples; this one is {status.value}.", status)
+    if row.failed == 0:
+        raise RunStateError("The run has no failed samples.", status)
+    row.failed -= await repository.requeue_failed_samples(session, row)
+    await _requeue(session, row)
+    return repository.to_run(row, principal.organization_id)
+
+
+async def retry_run(session: AsyncSession, principal: Principal, *, run_id: UUID) -> Run:
+    """Continue a failed or cancelled run where it stopped.
+
+    Raises:
+        RunNotFoundError: Not visible to the caller.
+        RunStateError: It has neither failed nor been cancelled.
+    """
+    row = await _get_row(session, principal, run_id, lock=True)
+    status = RunStatus(row.status)
+    if status not in {RunStatus.FAILED, RunStatus.CANCELLED}:
+        raise RunStateError(f"Only a failed or cancelled run can be retried; this one is {status.value}.", status)
+    await _requeue(session, row)
+    return repository.to_run(row, principal.organization_id)
+
+
+async def list_samples(
+    session: AsyncSession,
+    principal: Principal,
+    *,
+    run_id: UUID,
+    sample_filter: SampleFilter,
+    after: UUID | None = None,
+    limit: int = 100,
+) -> Page[Sample]:
+    """Samples by task, model and index.
+
+    Raises:
+        RunNotFoundError: Not visible to the caller.
+        RunInputError: Score bounds without the metric they bound (R28).
+        UnknownCursorError: ``after`` is no sample of this run.
+    """
+    if sample_filter.score_metric is None and (sample_filter.score_min, sample_filter.score_max) != (None, None):
+        raise RunInputError("`score_min` and `score_max` need `score_metric`.", param="score_metric")
+    row = await _get_row(session, principal, run_id)
+    position = None
+    if after is not None:
+        position = await repository.find_sample_key(session, run_id=run_id, sample_id=after)
+        if position is None:
+            raise UnknownCursorError
+    return await repository.list_samples(
+        session,
+        repository.to_run(row, principal.organization_id),
+        row.task_order,
+        sample_filter=sample_filter,
+        after=position,
+        limit=limit,
+    )
+
+
+async def get_run_overview(session: AsyncSession, principal: Principal, *, run_id: UUID, metric: str) -> RunOverview:
+    """A run at a glance: the mean of one metric, and samples by outcome.
+
+    Raises:
+        RunNotFoundError: Not visible to the caller.
+    """
+    run = await get_run(session, principal, run_id=run_id)
+    counts = await repository.overview_counts(session, run_id, metric)
+    retried = await repository.count_retried(session, run_id)
+    return RunOverview(
+        run=run,
+        metric=metric,
+        average=counts.average,
+        trials=TrialCounts(
+            total=max(counts.total, run.total),
+            completed=counts.completed,
+            failed=counts.failed,
+            errored=counts.errored,
+            retried=retried,
+        ),
+        cost_usd=counts.cost_usd,
+        tokens=TokenCounts(counts.input, counts.output, counts.cached, counts.reasoning),
+    )
+
+
+async def _get_row(session: AsyncSession, principal: Principal, run_id: UUID, *, lock: bool = False) -> RunRow:
+    row = await repository.find_run(session, principal, run_id=run_id, lock=lock)
+    if row is None:
+        raise RunNotFoundError("No such run.", param="run_id")
+    return row
+
+
+async def _requeue(session: AsyncSession, row: RunRow) -> None:
+    """Queue the same run again: what ended it is cleared, when it was made and first started is kept (R30)."""
+    row.status = RunStatus.QUEUED.value
+    row.execution += 1
+    row.error = None
+    row.completed_at = row.failed_at = row.cancelled_at = None
+    row.updated_at = utc_now()
+    await _start(session, row)
+
+
+async def _start(session: AsyncSession, row: RunRow) -> None:
+    await session.flush()
+    await enqueue(session, _command(row, Action.START))
+
+
+def _command(row: RunRow, action: Action) -> WorkflowCommand:
+    return WorkflowCommand(
+        action=action,
+        workflow=EVAL_RUN_WORKFLOW,
+        workflow_id=workflow_id(row.id, row.execution),
+        arguments={
+            "run_id": str(row.id),
+            "execution": row.execution,
+            "max_sample_activities": row.max_workflow_sample_activities,
+        },
+    )
+
+
+def _check_config(config: RunConfig, task_order: Sequence[str]) -> None:
+    if not 1 <= len(config.models) <= MAX_MODELS:
+        raise RunInputError(f"`models` must name 1 to {MAX_MODELS} models.", param="models")
+    if len(set(config.models)) != len(config.models):
+        raise RunInputError("`models` names a model twice.", param="models")
+    _check_task_ids(config, task_order)
+    for name in ("generation_concurrency", "concurrency", "grader_concurrency"):
+        value: int | None = getattr(config, name)
+        if value is not None and not 1 <= value <= MAX_CONCURRENCY:
+            raise RunInputError(f"`{name}` must be 1 to {MAX_CONCURRENCY}.", param=name)
+    for name in ("max_samples_per_task", "max_workflow_sample_activities"):
+        value = getattr(config, name)
+        if value is not None and not 1 <= value <= 2**31 - 1:
+            raise RunInputError(f"`{name}` must be at least 1.", param=name)
+    resolve_generation(config.generation)
+
+
+def _check_task_ids(config: RunConfig, task_order: Sequence[str]) -> None:
+    if config.task_ids is None:
+        return
+    if not config.task_ids:
+        raise RunInputError("`task_ids` is empty: leave it out to run every task.", param="task_ids")
+    unknown = [task for task in config.task_ids if task not in task_order]
+    if unknown:
+        raise RunInputError(
+            f"`task_ids` names {unknown[0]!r}, which this suite version does not have; it has {', '.join(task_order)}.",
+            param="task_ids",
+        )
+
+
+async def _check_models(catalog: Catalog, config: RunConfig) -> None:
+    for model in config.models:
+        await catalog.resolve(model, ModelRole.CANDIDATE)
+    if config.judge_model is not None:
+        await catalog.resolve(config.judge_model, ModelRole.JUDGE)
+    if config.embedding_model is not None:
+        await catalog.resolve(config.embedding_model, ModelRole.EMBEDDING)

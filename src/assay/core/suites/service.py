@@ -1,0 +1,212 @@
+"""What a user can do with suites.
+
+Deleting one takes its runs along, so that lives above, in ``core.runs.retirement``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from assay.core.metadata import check_metadata
+from assay.core.ownership import owner_columns
+from assay.core.projects.types import Principal
+from assay.core.suites import repository
+from assay.core.suites.errors import SuiteInputError, SuiteNotFoundError, SuiteVersionNotFoundError
+from assay.core.suites.manifest import Manifest, parse_manifest, refuse_unsupported
+from assay.core.suites.models import SuiteRow, SuiteVersionRow
+from assay.core.suites.sources import check_sources, dataset_file_ids
+from assay.core.suites.types import NewSuite, Suite, SuiteAccess, SuiteVersion
+from assay.db.paging import Page
+from assay.kit.clock import utc_now
+from assay.kit.ids import new_id
+
+MAX_NAME_LENGTH = 255
+MAX_DESCRIPTION_LENGTH = 10_000
+
+
+async def create_suite(session: AsyncSession, principal: Principal, *, new: NewSuite) -> Suite:
+    """Make a suite whose version 1 is the given manifest, and active.
+
+    Raises:
+        SuiteInputError: Name, description or metadata out of bounds.
+        ManifestError: The manifest is faulty; the message names the path.
+        UnsupportedManifestError: It uses a part that this version of Assay does not carry out.
+        FileNotFoundError: A file it names is not visible to the caller.
+    """
+    _check_texts(new.name, new.description)
+    metadata = check_metadata(new.metadata)
+    manifest = await _check_manifest(session, principal, new.manifest)
+    now = utc_now()
+    row = SuiteRow(
+        id=new_id(),
+        **owner_columns(principal),
+        name=new.name,
+        description=new.description,
+        active_version=1,
+        latest_version=1,
+        labels=metadata,
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(row)
+    await session.flush()
+    session.add(_version_row(row, manifest, new.manifest, metadata=metadata))
+    await session.flush()
+    return _to_suite(row, principal)
+
+
+async def create_suite_version(
+    session: AsyncSession,
+    principal: Principal,
+    *,
+    suite_id: UUID,
+    manifest: Any,
+    metadata: Mapping[str, str] | None = None,
+    make_active: bool = True,
+) -> SuiteVersion:
+    """Append a version. Versions never change, so this is also how a suite is edited.
+
+    Raises:
+        SuiteNotFoundError: Not visible to the caller.
+        ManifestError, UnsupportedManifestError, FileNotFoundError: As for ``create_suite``.
+    """
+    checked_metadata = check_metadata(metadata)
+    checked = await _check_manifest(session, principal, manifest)
+    suite = await _get_row(session, principal, suite_id, lock=True)
+    suite.latest_version += 1
+    if make_active:
+        suite.active_version = suite.latest_version
+    suite.updated_at = utc_now()
+    row = _version_row(suite, checked, manifest, metadata=checked_metadata)
+    session.add(row)
+    await session.flush()
+    return _to_version(row)
+
+
+async def get_suite(session: AsyncSession, principal: Principal, *, suite_id: UUID) -> Suite:
+    """One suite.
+
+    Raises:
+        SuiteNotFoundError: Not visible to the caller.
+    """
+    return _to_suite(await _get_row(session, principal, suite_id), principal)
+
+
+async def list_suites(
+    session: AsyncSession, principal: Principal, *, after: UUID | None = None, limit: int = 20
+) -> Page[Suite]:
+    """Visible suites, newest first."""
+    page = await repository.list_suites(session, principal, after=after, limit=limit)
+    return Page(items=tuple(_to_suite(row, principal) for row in page.items), has_more=page.has_more)
+
+
+async def get_suite_version(
+    session: AsyncSession, principal: Principal, *, suite_id: UUID, version: int | None = None
+) -> SuiteVersion:
+    """One version, or the active one.
+
+    Raises:
+        SuiteNotFoundError: The suite is not visible to the caller.
+        SuiteVersionNotFoundError: It has no such version.
+    """
+    suite = await _get_row(session, principal, suite_id)
+    wanted = suite.active_version if version is None else version
+    row = await repository.find_version(session, suite_id=suite_id, version=wanted)
+    if row is None:
+        raise SuiteVersionNotFoundError(
+            f"The suite has no version {wanted}; its latest is {suite.latest_version}.", param="suite_version"
+        )
+    return _to_version(row)
+
+
+async def list_suite_versions(
+    session: AsyncSession, principal: Principal, *, suite_id: UUID, after: UUID | None = None, limit: int = 20
+) -> Page[SuiteVersion]:
+    """Versions of a suite, newest first.
+
+    Raises:
+        SuiteNotFoundError: The suite is not visible to the caller.
+    """
+    await _get_row(session, principal, suite_id)
+    page = await repository.list_versions(session, suite_id=suite_id, after=after, limit=limit)
+    return Page(items=tuple(_to_version(row) for row in page.items), has_more=page.has_more)
+
+
+async def hide_suite(session: AsyncSession, principal: Principal, *, suite_id: UUID) -> None:
+    """Soft-delete a suite. Its runs are the caller's concern.
+
+    Raises:
+        SuiteNotFoundError: Not visible to the caller.
+    """
+    row = await _get_row(session, principal, suite_id, lock=True)
+    row.deleted_at = utc_now()
+    await session.flush()
+
+
+async def _check_manifest(session: AsyncSession, principal: Principal, data: Any) -> Manifest:
+    manifest = parse_manifest(data)
+    refuse_unsupported(manifest)
+    await check_sources(session, principal, manifest)
+    return manifest
+
+
+def _check_texts(name: str, description: str | None) -> None:
+    if not name.strip() or len(name) > MAX_NAME_LENGTH:
+        raise SuiteInputError(f"`name` must have 1 to {MAX_NAME_LENGTH} characters.", param="name")
+    if description is not None and len(description) > MAX_DESCRIPTION_LENGTH:
+        raise SuiteInputError(
+            f"`description` may have at most {MAX_DESCRIPTION_LENGTH} characters.", param="description"
+        )
+
+
+async def _get_row(session: AsyncSession, principal: Principal, suite_id: UUID, *, lock: bool = False) -> SuiteRow:
+    row = await repository.find_suite(session, principal, suite_id=suite_id, lock=lock)
+    if row is None:
+        raise SuiteNotFoundError("No such suite.", param="suite_id")
+    return row
+
+
+def _version_row(
+    suite: SuiteRow, manifest: Manifest, as_sent: Mapping[str, Any], *, metadata: Mapping[str, str]
+) -> SuiteVersionRow:
+    return SuiteVersionRow(
+        id=new_id(),
+        suite_id=suite.id,
+        version=suite.latest_version,
+        manifest=dict(as_sent),
+        dataset_file_ids=dataset_file_ids(manifest),
+        labels=dict(metadata),
+        created_at=suite.updated_at,
+    )
+
+
+def _to_suite(row: SuiteRow, principal: Principal) -> Suite:
+    return Suite(
+        id=row.id,
+        organization_id=principal.organization_id,
+        project_id=row.project_id,
+        name=row.name,
+        description=row.description,
+        access=SuiteAccess.OWNER,
+        active_version=row.active_version,
+        latest_version=row.latest_version,
+        metadata=row.labels,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _to_version(row: SuiteVersionRow) -> SuiteVersion:
+    return SuiteVersion(
+        id=row.id,
+        suite_id=row.suite_id,
+        version=row.version,
+        manifest=row.manifest,
+        dataset_file_ids=tuple(row.dataset_file_ids),
+        metadata=row.labels,
+        created_at=row.created_at,
+    )
