@@ -1,1 +1,1 @@
-
+"""The PostgreSQL and Temporal that Assay starts itself when none is configured. Linux and macOS."""
