@@ -1,0 +1,1 @@
+"""Uploaded files and run artifacts: their rows, and their content in a folder or a bucket."""
