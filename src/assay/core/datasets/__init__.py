@@ -1,0 +1,1 @@
+"""Datasets: the rows that tasks are made of."""
