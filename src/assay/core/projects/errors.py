@@ -95,6 +95,33 @@ class ApiKeyNotFoundError(NotFoundError):
         super().__init__("API key not found.")
 
 
+class UserNotFoundError(NotFoundError):
+    """There is no such user in the organization."""
+
+    code = "user_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("User not found.")
+
+
+class InvalidNameError(InvalidError):
+    """A name that cannot be stored or shown."""
+
+    code = "invalid_name"
+
+    def __init__(self, param: str, *, max_length: int) -> None:
+        super().__init__(f"`{param}` must be 1-{max_length} characters, not only spaces, without NUL.", param=param)
+
+
+class InvalidExpiryError(InvalidError):
+    """A key that would be born expired."""
+
+    code = "invalid_expiry"
+
+    def __init__(self) -> None:
+        super().__init__("`expires_at` must be in the future.", param="expires_at")
+
+
 class UnknownScopeError(InvalidError):
     """A scope that does not exist."""
 

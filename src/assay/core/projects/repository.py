@@ -1,0 +1,158 @@
+"""SQL of organizations, projects, users, memberships and API keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Select, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from assay.core.projects.models import ApiKeyRow, MembershipRow, ProjectRow, UserRow
+from assay.core.projects.types import Role
+
+_BOOTSTRAP_LOCK = 0x415353415901  # as the migration lock's, with a suffix
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOwner:
+    """A key with what its principal is made of."""
+
+    key: ApiKeyRow
+    organization_id: UUID
+    role: str
+
+
+class Member(NamedTuple):
+    """A user and their role in one organization."""
+
+    user: UserRow
+    role: str
+
+
+async def lock_bootstrap(session: AsyncSession) -> None:
+    """Make concurrent bootstraps wait for this transaction's end."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _BOOTSTRAP_LOCK})
+
+
+async def find_key_owner(session: AsyncSession, digest: bytes, *, now: datetime) -> KeyOwner | None:
+    """The live key with this digest, if its user is active and still a member."""
+    found = (
+        await session.execute(
+            select(ApiKeyRow, ProjectRow.organization_id, MembershipRow.role)
+            .join(ProjectRow, ProjectRow.id == ApiKeyRow.project_id)
+            .join(UserRow, UserRow.id == ApiKeyRow.user_id)
+            .join(
+                MembershipRow,
+                (MembershipRow.user_id == UserRow.id) & (MembershipRow.organization_id == ProjectRow.organization_id),
+            )
+            .where(
+                ApiKeyRow.digest == digest,
+                ApiKeyRow.revoked_at.is_(None),
+                or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > now),
+                UserRow.deactivated_at.is_(None),
+            )
+        )
+    ).one_or_none()
+    return None if found is None else KeyOwner(key=found[0], organization_id=found[1], role=found[2])
+
+
+async def find_key_by_digest(session: AsyncSession, digest: bytes) -> ApiKeyRow | None:
+    """The key with this digest, in whatever state."""
+    return (await session.scalars(select(ApiKeyRow).where(ApiKeyRow.digest == digest))).one_or_none()
+
+
+async def touch_key(session: AsyncSession, key_id: UUID, *, now: datetime) -> None:
+    """Note the use of a key; skipped when another transaction is just doing so, rather than waiting for it."""
+    free = select(ApiKeyRow.id).where(ApiKeyRow.id == key_id).with_for_update(key_share=True, skip_locked=True)
+    await session.execute(
+        update(ApiKeyRow)
+        .where(ApiKeyRow.id == free.scalar_subquery())
+        .values(last_used_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def has_keys(session: AsyncSession, project_id: UUID) -> bool:
+    """Whether a key was ever made for the project."""
+    return await session.scalar(select(ApiKeyRow.id).where(ApiKeyRow.project_id == project_id).limit(1)) is not None
+
+
+async def list_keys(session: AsyncSession, project_id: UUID) -> Sequence[ApiKeyRow]:
+    """All keys of a project, newest first."""
+    return (
+        await session.scalars(
+            select(ApiKeyRow)
+            .where(ApiKeyRow.project_id == project_id)
+            .order_by(ApiKeyRow.created_at.desc(), ApiKeyRow.id.desc())
+        )
+    ).all()
+
+
+async def lock_key(session: AsyncSession, key_id: UUID, *, project_id: UUID) -> ApiKeyRow | None:
+    """A key of the project, locked for a change."""
+    return (
+        await session.scalars(
+            select(ApiKeyRow)
+            .where(ApiKeyRow.id == key_id, ApiKeyRow.project_id == project_id)
+            .with_for_update(key_share=True)
+        )
+    ).one_or_none()
+
+
+async def find_first_project(session: AsyncSession) -> ProjectRow | None:
+    """The oldest project: the one that the bootstrap made."""
+    return (await session.scalars(select(ProjectRow).order_by(ProjectRow.number).limit(1))).one_or_none()
+
+
+async def find_project(session: AsyncSession, reference: UUID | int) -> ProjectRow | None:
+    """A project by id or by number. No number outside PostgreSQL's ``integer`` is one."""
+    if isinstance(reference, int) and not 0 < reference < 2**31:
+        return None
+    column = ProjectRow.number if isinstance(reference, int) else ProjectRow.id
+    return (await session.scalars(select(ProjectRow).where(column == reference))).one_or_none()
+
+
+async def find_project_by_capture_token(session: AsyncSession, token: str) -> ProjectRow | None:
+    """The project that a capture token sends to."""
+    return (await session.scalars(select(ProjectRow).where(ProjectRow.capture_token == token))).one_or_none()
+
+
+async def list_projects(session: AsyncSession, organization_id: UUID) -> Sequence[ProjectRow]:
+    """All projects of an organization, oldest first."""
+    return (
+        await session.scalars(
+            select(ProjectRow).where(ProjectRow.organization_id == organization_id).order_by(ProjectRow.number)
+        )
+    ).all()
+
+
+async def find_owner(session: AsyncSession, organization_id: UUID) -> UserRow | None:
+    """The longest-standing active owner of an organization."""
+    return (
+        await session.scalars(_members(organization_id).where(MembershipRow.role == Role.OWNER).limit(1))
+    ).one_or_none()
+
+
+async def find_member(session: AsyncSession, user_id: UUID, *, organization_id: UUID) -> Member | None:
+    """A user of the organization, active or not: what they made stays theirs."""
+    found = (
+        await session.execute(
+            select(UserRow, MembershipRow.role)
+            .join(MembershipRow, MembershipRow.user_id == UserRow.id)
+            .where(UserRow.id == user_id, MembershipRow.organization_id == organization_id)
+        )
+    ).one_or_none()
+    return None if found is None else Member(user=found[0], role=found[1])
+
+
+def _members(organization_id: UUID) -> Select[UserRow]:
+    return (
+        select(UserRow)
+        .join(MembershipRow, MembershipRow.user_id == UserRow.id)
+        .where(MembershipRow.organization_id == organization_id, UserRow.deactivated_at.is_(None))
+        .order_by(MembershipRow.created_at, UserRow.id)
+    )
