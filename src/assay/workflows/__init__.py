@@ -1,1 +1,1 @@
-
+"""How things run durably: workflows decide, activities do, the database remembers."""

@@ -1,0 +1,154 @@
+"""Asking a model for a sample's answer, and putting what came back into the sample's columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from assay.core.runs.ledger import WorkItem
+from assay.core.runs.plan import RunPlan
+from assay.gateway.errors import ProviderError
+from assay.gateway.gateway import Gateway
+from assay.gateway.tokens import count_tokens
+from assay.gateway.types import Attempt, Message, ModelReply, ModelRequest
+from assay.kit.clock import utc_now
+from assay.kit.errors import DomainError
+
+MAX_REASONING_BYTES = 64 * 1024
+REASONING_CUT = "\n… [truncated]"
+MAX_OUTPUT_CHARACTERS = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A model's answer to one sample, or why there is none."""
+
+    text: str | None
+    """None when the call failed; ``values["error"]`` says why."""
+    values: dict[str, Any]
+    """Columns of the sample that the call filled, JSON-ready."""
+
+
+class Answerer:
+    """Asks the run's models through the gateway."""
+
+    def __init__(self, gateway: Gateway, plan: RunPlan) -> None:
+        self._gateway = gateway
+        self._plan = plan
+        self._fresh: list[tuple[ModelRequest, ModelReply]] = []
+
+    async def recall(self, items: Sequence[WorkItem]) -> list[Answer | None]:
+        """Answers known from the response cache, aligned with the items; None where there is none.
+
+        The cache is asked only when the run's generation config says ``use_cache``.
+        """
+        if not self._plan.generation.use_cache or not items:
+            return [None] * len(items)
+        requests = [self._request(item) for item in items]
+        replies = await self._gateway.lookup_many(requests)
+        return [
+            None if reply is None else self._answer(item, reply) for item, reply in zip(items, replies, strict=True)
+        ]
+
+    async def ask(self, item: WorkItem) -> Answer:
+        """Ask the item's model. A failed call is an answer too; it never raises for one."""
+        request = self._request(item)
+        try:
+            reply = await self._gateway.respond(request)
+        except ProviderError as error:
+            return Answer(None, _failure(error, error.attempts))
+        except DomainError as error:
+            return Answer(None, _failure(error, ()))
+        if self._plan.generation.use_cache:
+            self._fresh.append((request, reply))
+        return self._answer(item, reply)
+
+    async def store_in_cache(self) -> None:
+        """Store the replies that came since the last call, in one statement."""
+        if self._fresh:
+            fresh, self._fresh = self._fresh, []
+            await self._gateway.remember_many(fresh)
+
+    def _request(self, item: WorkItem) -> ModelRequest:
+        return ModelRequest(
+            model=self._plan.models[item.model_no],
+            messages=(Message("user", item.prompt),),
+            generation=self._plan.generation,
+            project_id=self._plan.project_id,
+        )
+
+    def _answer(self, item: WorkItem, reply: ModelReply) -> Answer:
+        text = _storable(reply.text)[:MAX_OUTPUT_CHARACTERS]
+        usage = reply.usage
+        values: dict[str, Any] = {
+            "output_text": text,
+            "response_id": reply.response_id,
+            "cost_usd": None if reply.cost_usd is None else str(reply.cost_usd),
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "cached_tokens": usage.cached_tokens,
+            "reasoning_tokens": usage.reasoning_tokens,
+        }
+        if reply.reasoning is not None:
+            values["reasoning"] = _cut_reasoning(_storable(reply.reasoning))
+        if usage.input_tokens is None and usage.output_tokens is None:
+            values.update(_estimated_tokens(item.prompt, text, reply.reasoning))
+        values.update(_timing(reply.attempts))
+        return Answer(text, values)
+
+
+def _timing(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    if not attempts:
+        return {"started_at": utc_now()}
+    last = attempts[-1]
+    phases = {"generation": {"started_at": last.started_at, "finished_at": _end(last)}}
+    timing: dict[str, Any] = {"started_at": attempts[0].started_at, "phase_timings": phases}
+    if len(attempts) > 1:
+        timing["attempts"] = [_attempt(attempt) for attempt in attempts]
+    return timing
+
+
+def _end(attempt: Attempt) -> Any:
+    return attempt.started_at + timedelta(seconds=attempt.seconds)
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "started_at": attempt.started_at,
+        "seconds": round(attempt.seconds, 6),
+        "status": attempt.status,
+        "error": attempt.error,
+    }
+
+
+def _failure(error: DomainError, attempts: Sequence[Attempt]) -> dict[str, Any]:
+    return {
+        "error": {"code": error.code, "message": _storable(error.message), "attempts": len(attempts), **error.data},
+        "started_at": attempts[0].started_at if attempts else utc_now(),
+        "attempts": [_attempt(attempt) for attempt in attempts],
+    }
+
+
+def _estimated_tokens(prompt: str, text: str, reasoning: str | None) -> dict[str, Any]:
+    """Counts by one ruler for models that report none (M§2.6)."""
+    thought = 0 if reasoning is None else count_tokens(reasoning)
+    return {
+        "input_tokens": count_tokens(prompt),
+        "output_tokens": count_tokens(text) + thought,
+        "reasoning_tokens": thought if reasoning is not None else None,
+        "tokens_estimated": True,
+    }
+
+
+def _storable(text: str) -> str:
+    """The text without NUL characters, which PostgreSQL cannot hold."""
+    return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+def _cut_reasoning(reasoning: str) -> str:
+    encoded = reasoning.encode()
+    if len(encoded) <= MAX_REASONING_BYTES:
+        return reasoning
+    return encoded[:MAX_REASONING_BYTES].decode(errors="ignore") + REASONING_CUT

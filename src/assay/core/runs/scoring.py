@@ -1,0 +1,219 @@
+"""Scoring one sample after the other, in the way its task asks for.
+
+| the task has | how a sample is scored |
+|---|---|
+| no grader | at once, by the built-in scorer of its type |
+| a grader for single samples | in small batches, in the sandbox |
+| one that asks models | its answer is stored first, then it is graded alone, a few at a time |
+| one for the whole group | its answer is stored; the group is scored when all answers are there |
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from assay.core.runs.answers import Answer
+from assay.core.runs.judging import RunModels
+from assay.core.runs.ledger import SampleResult, WorkItem
+from assay.core.runs.plan import Grader, RunPlan, TaskPlan
+from assay.core.runs.recorder import ChunkProgress, Settlement
+from assay.core.runs.types import SampleStatus
+from assay.kit.clock import utc_now
+from assay.kit.errors import DomainError
+from assay.sandbox.contract import Case, CodeFailure, GradeOutcome, ModelAccess, Sandbox
+from assay.scoring.scorers import Scored, ScoredOutput, Scorer
+
+LARGEST_GRADING = 128
+GATHER_SECONDS = 0.02
+
+
+class SampleScorer:
+    """Scores answers as they come and hands the results on.
+
+    Args:
+        plan: The run.
+        sandbox: Where graders run.
+        models: What graders may ask.
+        emit: Takes each result.
+        background: Where gradings run; the lane waits for all of them before it ends.
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        *,
+        sandbox: Sandbox,
+        models: RunModels,
+        emit: Callable[[Settlement], None],
+        background: asyncio.TaskGroup,
+    ) -> None:
+        self._plan = plan
+        self._sandbox = sandbox
+        self._models = models
+        self._emit = emit
+        self._background = background
+        self._gathering: dict[int, list[_Gradable]] = {}
+        self._grader_slots = asyncio.Semaphore(plan.config.effective_grader_concurrency)
+
+    def submit(self, item: WorkItem, answer: Answer, chunk: ChunkProgress) -> None:
+        """Score an answer that was just given; its result is emitted now or later."""
+        if answer.text is None:
+            self._emit(Settlement(_result(item, SampleStatus.FAILED, answer.values), chunk))
+            return
+        task = self._plan.tasks[item.task_no]
+        try:
+            extracted = task.extractor.extract(answer.text)
+        except DomainError as error:
+            values = {**answer.values, "error": {"code": error.code, "message": error.message}}
+            self._emit(Settlement(_result(item, SampleStatus.FAILED, values), chunk))
+            return
+        answer.values["extracted_output"] = extracted
+        if task.grader is None:
+            self._emit(Settlement(score_built_in(task.scorer, item, answer, extracted=extracted, task=task), chunk))
+        elif task.grader.aggregate:
+            self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, answer.values), chunk))
+        elif task.grader.asks_models:
+            self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, answer.values), None))
+            self._background.create_task(self._grade_alone(task, task.grader, item, answer, chunk))
+        else:
+            self._gather(task, _Gradable(item, answer, chunk, scores_only=False))
+
+    def resume(self, item: WorkItem, chunk: ChunkProgress) -> None:
+        """Score a sample whose answer was stored before an interruption."""
+        task = self._plan.tasks[item.task_no]
+        answer = Answer(item.output_text or "", {"response_id": item.response_id})
+        answer.values["extracted_output"] = item.extracted_output
+        if task.grader is None:
+            result = score_built_in(task.scorer, item, answer, extracted=item.extracted_output, task=task)
+            self._emit(Settlement(_scores_of(result), chunk, scores_only=True))
+        elif task.grader.aggregate:
+            self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, {}), chunk, scores_only=True))
+        elif task.grader.asks_models:
+            self._background.create_task(self._grade_alone(task, task.grader, item, answer, chunk))
+        else:
+            self._gather(task, _Gradable(item, answer, chunk, scores_only=True))
+
+    def _gather(self, task: TaskPlan, gradable: _Gradable) -> None:
+        gathering = self._gathering.setdefault(gradable.item.task_no, [])
+        gathering.append(gradable)
+        if len(gathering) == 1:
+            self._background.create_task(self._grade_gathered(task, gradable.item.task_no))
+
+    async def _grade_gathered(self, task: TaskPlan, task_no: int) -> None:
+        await asyncio.sleep(GATHER_SECONDS)
+        gathered = self._gathering.pop(task_no)
+        for start in range(0, len(gathered), LARGEST_GRADING):
+            batch = gathered[start : start + LARGEST_GRADING]
+            for gradable, outcome in zip(batch, await self._grade(task, batch), strict=True):
+                result = graded_result(gradable.item, outcome, gradable.answer.values)
+                final = _scores_of(result) if gradable.scores_only else result
+                self._emit(Settlement(final, gradable.chunk, scores_only=gradable.scores_only))
+
+    async def _grade_alone(
+        self, task: TaskPlan, grader: Grader, item: WorkItem, answer: Answer, chunk: ChunkProgress
+    ) -> None:
+        async with self._grader_slots:
+            host = self._models.for_one_execution()
+            access = ModelAccess(host, grader.max_model_calls)
+            gradable = _Gradable(item, answer, chunk, scores_only=True)
+            [outcome] = await self._grade(task, [gradable], models=access)
+        result = graded_result(item, outcome, answer.values, judge=host.summary())
+        self._emit(Settlement(_scores_of(result), chunk, scores_only=True))
+
+    async def _grade(
+        self, task: TaskPlan, batch: Sequence[_Gradable], *, models: ModelAccess | None = None
+    ) -> list[GradeOutcome]:
+        grader = task.grader
+        if grader is None:
+            raise ValueError(f"task {task.id} has no grader")
+        cases = [grading_case(task, gradable.item, gradable.answer, self._plan) for gradable in batch]
+        return await self._sandbox.grade(
+            grader.program,
+            cases,
+            metric_id=grader.metric_id,
+            models=models,
+            metadata=self._plan.metadata,
+            limits=grader.limits,
+        )
+
+
+class _Gradable:
+    """An answer that waits for its grader."""
+
+    __slots__ = ("answer", "chunk", "item", "scores_only")
+
+    def __init__(self, item: WorkItem, answer: Answer, chunk: ChunkProgress, *, scores_only: bool) -> None:
+        self.item = item
+        self.answer = answer
+        self.chunk = chunk
+        self.scores_only = scores_only
+
+
+def grading_case(task: TaskPlan, item: WorkItem, answer: Answer, plan: RunPlan) -> Case:
+    """What a grader sees of a sample (R10): never the model's reasoning."""
+    sample = {
+        "id": str(item.id),
+        "index": item.sample_index,
+        "task_id": task.id,
+        "model": plan.models[item.model_no],
+        "prompt": item.prompt,
+        "output_text": answer.text,
+        "extracted_output": answer.values.get("extracted_output"),
+        "target": item.target,
+        "response_id": answer.values.get("response_id"),
+    }
+    return Case(sample=sample, item={**item.dataset_row, "target": item.target})
+
+
+def score_built_in(
+    scorer: Scorer | None, item: WorkItem, answer: Answer, *, extracted: str | None, task: TaskPlan
+) -> SampleResult:
+    """The result by a built-in scorer. Without a target there is nothing to compare: completed, and unscored."""
+    if scorer is None:
+        raise ValueError(f"task {task.id} has neither grader nor scorer")
+    outcome = scorer.score(ScoredOutput(answer.text or "", extracted, item.target, task.choices_of(item.dataset_row)))
+    values = answer.values
+    values["completed_at"] = utc_now()
+    if isinstance(outcome, Scored):
+        values["scores"] = outcome.scores
+        if outcome.fault is not None:
+            values["judge"] = {"scorer": scorer.version, "fault": outcome.fault.value}
+    else:
+        values["scores"] = {}
+        values["judge"] = {"scorer": scorer.version, "unscored": outcome.reason.value, "message": outcome.message}
+    return _result(item, SampleStatus.COMPLETED, values)
+
+
+def graded_result(
+    item: WorkItem, outcome: GradeOutcome, values: dict[str, Any], *, judge: dict[str, Any] | None = None
+) -> SampleResult:
+    """The result by a grader. A grader that fails leaves the sample failed, with its answer kept."""
+    values = {**values, "completed_at": utc_now()}
+    if isinstance(outcome, CodeFailure):
+        error = {"code": f"grader_{outcome.kind.value}", "message": outcome.message, "line": outcome.line}
+        values["error"] = error
+        values["judge"] = judge
+        return _result(item, SampleStatus.FAILED, values)
+    values["scores"] = outcome.scores
+    if outcome.judge is not None or judge:
+        values["judge"] = {**(judge or {}), **(outcome.judge or {})}
+    if outcome.extracted_output is not None:
+        values["extracted_output"] = outcome.extracted_output
+    return _result(item, SampleStatus.COMPLETED, values)
+
+
+def _result(item: WorkItem, status: SampleStatus, values: dict[str, Any]) -> SampleResult:
+    if status is SampleStatus.FAILED and "completed_at" not in values:
+        values = {**values, "completed_at": utc_now()}
+    return SampleResult(item.task_no, item.model_no, item.sample_index, status, values)
+
+
+_SCORE_KEYS = ("extracted_output", "scores", "judge", "error", "completed_at")
+
+
+def _scores_of(result: SampleResult) -> SampleResult:
+    """The same result without the columns that are stored already."""
+    values = {key: result.values[key] for key in _SCORE_KEYS if key in result.values}
+    return SampleResult(result.task_no, result.model_no, result.sample_index, result.status, values)

@@ -1,0 +1,71 @@
+"""Bodies, bounded and free of what cannot be stored, before any model looks at them."""
+
+from __future__ import annotations
+
+import orjson
+from fastapi import Request
+from starlette.types import Message, Receive
+
+from assay.kit.errors import InvalidError, LimitError
+from assay.kit.storable import find_unstorable, render_path
+
+MAX_JSON_BYTES = 1024 * 1024
+MAX_JSON_DEPTH = 64
+
+
+class BodyTooLargeError(LimitError):
+    """The body passes the route's bound."""
+
+    code = "body_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request body is larger than {limit} bytes.")
+
+
+class BodyError(InvalidError):
+    """The body is not JSON, or holds a value that cannot be stored."""
+
+    code = "invalid_body"
+
+
+def bounded(receive: Receive, limit: int) -> Receive:
+    """The same stream of messages, ended by ``BodyTooLargeError`` once the body passes ``limit`` bytes."""
+    received = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > limit:
+            raise BodyTooLargeError(limit)
+        return message
+
+    return receive_bounded
+
+
+def check_length(request: Request, limit: int) -> None:
+    """Refuse a declared length over the bound before reading any of it.
+
+    Raises:
+        BodyTooLargeError: ``Content-Length`` passes ``limit``.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise BodyTooLargeError(limit)
+
+
+def check_json(body: bytes) -> None:
+    """Refuse a body that is not strict JSON or holds what cannot be stored.
+
+    Raises:
+        BodyError: With the line and column, or the path, of the fault.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as fault:
+        raise BodyError(f"The body is not valid JSON: {fault}") from fault
+    except RecursionError as fault:
+        raise BodyError("The body nests too deeply.") from fault
+    for path, reason in find_unstorable(value, max_depth=MAX_JSON_DEPTH):
+        shown = render_path(path)
+        raise BodyError(f"{shown or 'body'}: {reason}", param=shown or None)

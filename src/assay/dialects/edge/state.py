@@ -1,0 +1,43 @@
+"""What the routes of every dialect need, opened once in the lifespan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from assay.core.files.store import FileStore
+from assay.core.projects.types import Principal
+from assay.db.engine import SessionFactory
+from assay.gateway.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class ApiState:
+    """Resources of the API process."""
+
+    sessions: SessionFactory
+    files: FileStore
+    catalog: Catalog
+    wake_dispatcher: Callable[[], None]
+    """Told after each commit, so that what the outbox holds starts at once."""
+
+
+def state_of(request: Request) -> ApiState:
+    """The process's resources."""
+    state: ApiState = request.app.state.api
+    return state
+
+
+def session_of(request: Request) -> AsyncSession:
+    """The request's session; its transaction ends when the route has answered."""
+    session: AsyncSession = request.state.session
+    return session
+
+
+def principal_of(request: Request) -> Principal:
+    """The caller, already authenticated."""
+    principal: Principal = request.state.principal
+    return principal

@@ -1,0 +1,67 @@
+"""This dialect's route class and the dependencies of its routes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from assay.core.projects.service import authenticate
+from assay.core.projects.types import Principal, Scope
+from assay.dialects.edge.route import EdgeRoute
+from assay.dialects.edge.state import ApiState, principal_of, session_of, state_of
+from assay.dialects.mka1.errors import describe_invalid, render_error
+from assay.kit.errors import DomainError, UnauthenticatedError
+
+_BEARER = HTTPBearer(auto_error=False, description="An API key (`mk-…`).")
+
+Session = Annotated[AsyncSession, Depends(session_of)]
+State = Annotated[ApiState, Depends(state_of)]
+
+
+class Mka1Route(EdgeRoute):
+    """Bearer keys, ``X-On-Behalf-Of``, and the one error envelope."""
+
+    async def identify_caller(self, request: Request, session: AsyncSession) -> Principal:
+        """The key's principal, narrowed to the end user the header names (M§1.3, R36)."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise UnauthenticatedError("Send the API key as `Authorization: Bearer <key>`.")
+        principal = await authenticate(session, token.strip())
+        on_behalf_of = request.headers.get("x-on-behalf-of")
+        return principal if on_behalf_of is None else principal.delegate(on_behalf_of)
+
+    def render_error(self, error: DomainError) -> Response:
+        """The dialect's envelope."""
+        return render_error(error)
+
+    def describe_invalid(self, error: RequestValidationError) -> DomainError:
+        """A 400 that names the fields."""
+        return describe_invalid(error)
+
+
+def caller_with(scope: Scope) -> Any:
+    """A dependency that gives the caller, who must hold the scope."""
+
+    def require(request: Request) -> Principal:
+        principal = principal_of(request)
+        principal.require(scope)
+        return principal
+
+    require.scope = scope  # type: ignore[attr-defined] - read by the test that walks all routes
+    return Depends(require)
+
+
+def documented_auth() -> Any:
+    """Shows the bearer scheme in the OpenAPI document; the check itself is in ``Mka1Route``."""
+    return Security(_BEARER)
+
+
+EvalsReader = Annotated[Principal, caller_with(Scope.EVALS_READ)]
+EvalsWriter = Annotated[Principal, caller_with(Scope.EVALS_WRITE)]
+FilesReader = Annotated[Principal, caller_with(Scope.FILES_READ)]
+FilesWriter = Annotated[Principal, caller_with(Scope.FILES_WRITE)]
+ResponsesReader = Annotated[Principal, caller_with(Scope.RESPONSES_READ)]

@@ -1,0 +1,158 @@
+"""Runs, samples, overview and artifacts (M§2.4-2.7, M§2.11)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from assay.dialects.mka1.wire.base import MAX_INT, RequestModel, ResponseModel, UnixSeconds
+
+Concurrency = Annotated[int | None, Field(ge=1, le=1024)]
+ModelId = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class CreateRun(RequestModel):
+    """Body of ``POST /runs``. ``generation`` is checked field by field when the run is made."""
+
+    suite_id: str
+    models: Annotated[list[ModelId], Field(min_length=1, max_length=20)]
+    suite_version: Annotated[int | None, Field(ge=1, le=2**31 - 1)] = None
+    task_ids: Annotated[list[str] | None, Field(min_length=1, max_length=100)] = None
+    judge_model: ModelId | None = None
+    embedding_model: ModelId | None = None
+    generation: dict[str, Any] | None = None
+    generation_concurrency: Concurrency = None
+    concurrency: Concurrency = None
+    grader_concurrency: Concurrency = None
+    max_samples_per_task: Annotated[int | None, Field(ge=1, le=MAX_INT)] = None
+    max_workflow_sample_activities: Annotated[int | None, Field(ge=1, le=MAX_INT)] = None
+    metadata: dict[str, str] | None = None
+
+
+class WireRequestCounts(ResponseModel):
+    """Samples by outcome."""
+
+    total: int
+    completed: int
+    failed: int
+
+
+class WireTokens(ResponseModel):
+    """Token sums; null means that nobody reported any."""
+
+    input: int | None
+    output: int | None
+    cached: int | None
+    reasoning: int | None
+
+
+class WireRun(ResponseModel):
+    """A run."""
+
+    id: str
+    object: Literal["eval.run"]
+    suite_id: str
+    suite_version_id: str
+    suite_version: int
+    org_id: str
+    team_id: str
+    status: str
+    models: list[str]
+    task_ids: list[str] | None
+    judge_model: str | None
+    embedding_model: str | None
+    generation: dict[str, Any]
+    request_counts: WireRequestCounts
+    metrics: dict[str, Any] | None
+    error: dict[str, Any] | None
+    artifact_file_ids: list[str]
+    metadata: dict[str, str]
+    agent_name: str | None
+    agent_version: str | None
+    agent_effort: str | None
+    cost_usd: float | None
+    tokens: WireTokens
+    created_at: UnixSeconds
+    started_at: UnixSeconds | None
+    completed_at: UnixSeconds | None
+    cancelled_at: UnixSeconds | None
+    failed_at: UnixSeconds | None
+
+
+class WireRunDeleted(ResponseModel):
+    """Answer to a deletion."""
+
+    id: str
+    object: Literal["eval.run.deleted"]
+    deleted: bool
+
+
+class WireSample(ResponseModel):
+    """A sample."""
+
+    id: str
+    object: Literal["eval.sample"]
+    run_id: str
+    task_id: str
+    model: str
+    sample_index: int
+    status: str
+    dataset_row: dict[str, Any] | None
+    prompt: str
+    target: str | None
+    response_id: str | None
+    output_text: str | None
+    extracted_output: str | None
+    reasoning: str | None
+    scores: dict[str, Any]
+    judge: dict[str, Any] | None
+    error: dict[str, Any] | None
+    cost_usd: float | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None
+    reasoning_tokens: int | None
+    tokens_estimated: bool
+    phase_timings: dict[str, Any] | None
+    created_at: UnixSeconds
+    started_at: UnixSeconds | None
+    completed_at: UnixSeconds | None
+
+
+class WireTrials(ResponseModel):
+    """Samples by outcome, as the overview counts them."""
+
+    total: int
+    completed: int
+    failed: int
+    errored: int
+    retried: int
+
+
+class WireOverview(ResponseModel):
+    """A run at a glance."""
+
+    object: Literal["eval.run.overview"]
+    run_id: str
+    suite_id: str
+    status: str
+    agent_name: str | None
+    agent_version: str | None
+    agent_effort: str | None
+    models: list[str]
+    metric: str
+    avg_reward: float | None
+    trials: WireTrials
+    cost_usd: float | None
+    tokens: WireTokens
+
+
+class WireArtifacts(ResponseModel):
+    """Files that a run left."""
+
+    object: Literal["eval.artifacts"]
+    run_id: str
+    result_file_id: str | None
+    samples_file_id: str | None
+    artifact_file_ids: list[str]

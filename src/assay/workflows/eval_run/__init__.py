@@ -1,0 +1,1 @@
+"""One run of a suite, from its rows to its metrics."""
