@@ -55,6 +55,10 @@ class AssayHome:
     """Paths and small files under one home folder."""
 
     path: Path
+    """Absolute, whatever form it was given in: the services run in another working folder."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", self.path.expanduser().resolve())
 
     @property
     def lock_file(self) -> Path:

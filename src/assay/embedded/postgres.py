@@ -151,16 +151,18 @@ class EmbeddedPostgres(EmbeddedServer):
         if not (self._data / "postmaster.pid").exists():
             return
         leftovers = find_processes(self._works_in_data)
-        if not leftovers:
-            return
-        # Server processes whose parent was killed end on their own; a surviving server shuts down, then is made to.
-        master = [process for process in leftovers if process.pid == self._recorded_pid()]
+        recorded = self._recorded_pid()
+        # A surviving server shuts down, then is made to. Processes whose server was killed end soon.
+        master = [process for process in leftovers if process.pid == recorded]
         with suppress(ServiceFailedError):
             await end_processes(master, [Step(signal.SIGINT, 10.0)])
         await end_processes(leftovers, [Step(signal.SIGQUIT, 3.0), Step(signal.SIGKILL, 5.0)])
+        if recorded is not None and not master and psutil.pid_exists(recorded):
+            # The number now belongs to somebody else, but the server would take that for a running one and refuse.
+            (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def _works_in_data(self, process: psutil.Process) -> bool:
-        return process.name().startswith("postgres") and Path(process.cwd()) == self._data.resolve()
+        return process.name().startswith("postgres") and Path(process.cwd()) == self._data
 
     def _recorded_pid(self) -> int | None:
         try:

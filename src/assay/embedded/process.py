@@ -124,13 +124,21 @@ async def end(process: Process, steps: Sequence[Step]) -> None:
 
 
 def find_processes(belongs: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
-    """Every running process for which ``belongs`` holds; those that may not be looked at do not count."""
+    """Every running process for which ``belongs`` holds.
+
+    Those that we may not look at do not count, nor those in another container: the paths they name are not ours.
+    """
     found: list[psutil.Process] = []
     for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE and belongs(process):
+        with suppress(psutil.Error, OSError):
+            if process.status() != psutil.STATUS_ZOMBIE and belongs(process) and _shares_our_root(process):
                 found.append(process)
     return found
+
+
+def _shares_our_root(process: psutil.Process) -> bool:
+    root = Path(f"/proc/{process.pid}/root")
+    return sys.platform != "linux" or root.samefile("/")
 
 
 async def end_processes(processes: Sequence[psutil.Process], steps: Sequence[Step]) -> None:

@@ -84,12 +84,12 @@ class EmbeddedTemporal(EmbeddedServer):
         await end_processes(find_processes(self._works_on_database), [Step(signal.SIGKILL, 5.0)])
 
     def _works_on_database(self, process: psutil.Process) -> bool:
-        return process.name() == "temporal" and str(self.home.temporal_database.resolve()) in process.cmdline()
+        return process.name() == "temporal" and str(self.home.temporal_database) in process.cmdline()
 
     def command(self, port: int) -> Command:
         """The development server without its web UI."""
         argv = [str(program()), "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port)]
-        argv += ["--db-filename", str(self.home.temporal_database.resolve()), "--namespace", self._namespace]
+        argv += ["--db-filename", str(self.home.temporal_database), "--namespace", self._namespace]
         argv += ["--log-level", "warn", "--log-format", "json"]
         for name, value in SQLITE_PRAGMAS.items():
             argv += ["--sqlite-pragma", f"{name}={value}"]
