@@ -6,6 +6,7 @@ own prefix, e.g. ``ASSAY_DATABASE_URL`` or ``ASSAY_TEMPORAL_ADDRESS``.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -121,3 +122,8 @@ def load_settings() -> Settings:
         pydantic.ValidationError: A variable holds a value of the wrong form; the message names it.
     """
     return Settings()
+
+
+def environment_variable(name: str) -> str | None:
+    """Value of a variable that a configuration file names, such as the ``api_key_env`` of a provider."""
+    return os.environ.get(name)

@@ -1,0 +1,372 @@
+"""The one way to models: catalog, limits, attempts, price; the cache where a caller asks for it.
+
+Candidates, judges, agents and jobs all call this. Rerunning callers look hundreds of requests up at once
+(``lookup_many``), ask for what is missing (``respond``) and store replies in batches (``remember_many``), so the
+database is never on the path of a single call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import numpy as np
+
+from assay.db.engine import SessionFactory
+from assay.gateway.cache import ResponseCache, cache_key
+from assay.gateway.calls import Channel, Observer
+from assay.gateway.catalog import Catalog
+from assay.gateway.config import Variables, built_in_part, environment_part, file_part, find_config
+from assay.gateway.entries import ProviderEntry, ProviderKind, ResolvedModel
+from assay.gateway.limits import AdaptiveLimiter
+from assay.gateway.pricing import Pricer
+from assay.gateway.providers.anthropic import AnthropicMessages
+from assay.gateway.providers.base import Provider, RawEmbeddings, RawReply, Recording
+from assay.gateway.providers.openai import OpenAICompatible
+from assay.gateway.repository import load_stored_part
+from assay.gateway.simulator.provider import Simulator
+from assay.gateway.types import (
+    Attempt,
+    EmbeddingReply,
+    ModelReply,
+    ModelRequest,
+    ModelRole,
+    Operation,
+    TranscriptionReply,
+    Usage,
+)
+from assay.kit.secrets import SecretBox
+from assay.settings import Settings, environment_variable
+
+_EMBED_TIMEOUT_SECONDS = 60.0
+_TRANSCRIBE_TIMEOUT_SECONDS = 300.0
+_DEFAULT_RETRIES = 5
+_CONCURRENT_BATCHES = 8
+
+
+class Gateway:
+    """Calls models. One per process; ``aclose`` it, or use it as a context manager."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        session: aiohttp.ClientSession,
+        *,
+        simulator: Simulator,
+        cache: ResponseCache | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        """Put the parts together; see ``open_gateway``.
+
+        Args:
+            catalog: Where models are looked up.
+            session: Shared by all calls, and closed with the gateway.
+            simulator: Serves ``simulator/…`` models.
+            cache: Of replies; None switches lookups off.
+            observer: Told of every attempt; must be quick and must not raise.
+        """
+        self.catalog = catalog
+        self.simulator = simulator
+        self._session = session
+        self._cache = cache
+        self._observer = observer
+        self._pricer = Pricer()
+        self._channels: dict[ResolvedModel, Channel] = {}
+        self._providers: dict[ProviderEntry, Provider] = {}
+        self._jitter = Random()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections. Calls in flight fail."""
+        await self._session.close()
+
+    async def respond(self, request: ModelRequest) -> ModelReply:
+        """Ask a model for one reply. The cache is not touched.
+
+        Raises:
+            UnknownModelError: There is no such model.
+            UnsupportedParameterError: Its API lacks one of the parameters.
+            ProviderError: No attempt gave a reply; ``attempts`` has them all.
+        """
+        if self.catalog.stale:
+            await self.catalog.refresh()
+        model = self.catalog.resolve(request.model, request.role)
+        channel = self._channels.get(model) or await self._open_channel(model)
+        call = channel.provider.prepare_respond(channel.model, request)
+        attempts: list[Attempt] = []
+        generation = request.generation
+        spent: list[Usage] = []
+        while True:
+            raw = await channel.call(call, Operation.RESPOND, attempts, max_retries=generation.max_retries)
+            spent.append(raw.usage)
+            reply = self._finish(channel.model, request, raw, attempts)
+            if not reply.blank or len(spent) > generation.max_empty_retries:
+                break
+        if len(spent) > 1:
+            reply = replace(reply, cost_usd=self._total_cost(channel.model, spent))
+        return reply
+
+    async def respond_cached(self, request: ModelRequest) -> ModelReply:
+        """As ``respond``, but through the cache. For single calls; batches use ``lookup_many``."""
+        cached = (await self.lookup_many([request]))[0]
+        if cached is not None:
+            return cached
+        reply = await self.respond(request)
+        await self.remember_many([(request, reply)])
+        return reply
+
+    async def lookup_many(self, requests: Sequence[ModelRequest]) -> list[ModelReply | None]:
+        """Cached replies of requests, in their order; None where there is none, or where the cache is not wanted.
+
+        Raises:
+            UnknownModelError: A request names no known model.
+        """
+        if self._cache is None:
+            return [None] * len(requests)
+        if self.catalog.stale:
+            await self.catalog.refresh()
+        keys = [self.cache_key(request) if request.generation.use_cache else None for request in requests]
+        found = await self._cache.get_many([key for key in keys if key is not None])
+        return [None if key is None else found.get(key) for key in keys]
+
+    async def remember_many(self, pairs: Sequence[tuple[ModelRequest, ModelReply]]) -> None:
+        """Store replies for later lookups. Blank and already cached replies are not stored; the first reply stays."""
+        if self._cache is None:
+            return
+        rows = [
+            (self.cache_key(request), reply)
+            for request, reply in pairs
+            if request.generation.use_cache and not reply.cached and not reply.blank
+        ]
+        if rows:
+            await self._cache.put_many(rows)
+
+    def cache_key(self, request: ModelRequest) -> bytes:
+        """The request's key in the cache, 32 bytes.
+
+        Raises:
+            UnknownModelError: There is no such model.
+        """
+        return cache_key(request, self.catalog.resolve(request.model, request.role).identity)
+
+    async def embed(
+        self,
+        model: str,
+        texts: Sequence[str],
+        *,
+        dimensions: int | None = None,
+        timeout_seconds: float = _EMBED_TIMEOUT_SECONDS,
+        max_retries: int = _DEFAULT_RETRIES,
+    ) -> EmbeddingReply:
+        """Vectors of texts, in batches as large as the model takes, several at a time.
+
+        Args:
+            model: Id in the catalog, or ``auto``.
+            texts: At least one.
+            dimensions: Length of the vectors, for models that can choose it.
+            timeout_seconds: Of one attempt of one batch.
+            max_retries: Further attempts of each batch.
+
+        Raises:
+            ValueError: There are no texts.
+            UnknownModelError: There is no such model.
+            ProviderError: A batch got no reply; the others are given up.
+        """
+        if not texts:
+            raise ValueError("embed needs at least one text")
+        channel = await self._find_channel(model, ModelRole.EMBEDDING)
+        size = channel.model.entry.max_batch_size
+        batches = [texts[start : start + size] for start in range(0, len(texts), size)]
+        attempts: list[Attempt] = []
+        slots = asyncio.Semaphore(_CONCURRENT_BATCHES)
+
+        async def embed_batch(batch: Sequence[str]) -> RawEmbeddings:
+            call = channel.provider.prepare_embed(
+                channel.model, batch, dimensions=dimensions, timeout_seconds=timeout_seconds
+            )
+            async with slots:
+                return await channel.call(call, Operation.EMBED, attempts, max_retries=max_retries)
+
+        raws = await _gather([embed_batch(batch) for batch in batches])
+        usages = [raw.usage for raw in raws]
+        return EmbeddingReply(
+            np.concatenate([raw.vectors for raw in raws]),
+            channel.model.id,
+            channel.model.provider.name,
+            Usage(_sum([usage.input_tokens for usage in usages]), 0),
+            self._total_cost(channel.model, usages),
+            tuple(attempts),
+        )
+
+    async def transcribe(
+        self,
+        model: str,
+        recording: Recording,
+        *,
+        timeout_seconds: float = _TRANSCRIBE_TIMEOUT_SECONDS,
+        max_retries: int = _DEFAULT_RETRIES,
+    ) -> TranscriptionReply:
+        """Text of a recording; raises as ``respond``."""
+        channel = await self._find_channel(model, ModelRole.TRANSCRIPTION)
+        call = channel.provider.prepare_transcribe(channel.model, recording, timeout_seconds=timeout_seconds)
+        attempts: list[Attempt] = []
+        raw = await channel.call(call, Operation.TRANSCRIBE, attempts, max_retries=max_retries)
+        return TranscriptionReply(
+            raw.text,
+            channel.model.id,
+            channel.model.provider.name,
+            raw.language,
+            raw.duration_seconds,
+            raw.usage,
+            self._pricer.cost(channel.model, raw.usage),
+            tuple(attempts),
+        )
+
+    def limiter(self, model: str, role: ModelRole = ModelRole.CANDIDATE) -> AdaptiveLimiter | None:
+        """The limiter that guards a model, for whoever shows its state; None before the first call."""
+        channel = self._channels.get(self.catalog.resolve(model, role))
+        return None if channel is None else channel.limiter
+
+    async def _find_channel(self, model_id: str, role: ModelRole) -> Channel:
+        if self.catalog.stale:
+            await self.catalog.refresh()
+        model = self.catalog.resolve(model_id, role)
+        return self._channels.get(model) or await self._open_channel(model)
+
+    async def _open_channel(self, model: ResolvedModel) -> Channel:
+        # The price table takes a quarter of a second to load; calls in flight must not wait for it.
+        await asyncio.to_thread(self._pricer.prepare, model)
+        channel = self._channels.get(model)
+        if channel is None:
+            limiter = AdaptiveLimiter(model.provider.max_concurrency)
+            provider = self._provider(model.provider)
+            channel = self._channels[model] = Channel(model, provider, limiter, self._observer, self._jitter)
+        return channel
+
+    def _provider(self, entry: ProviderEntry) -> Provider:
+        provider = self._providers.get(entry)
+        if provider is None:
+            provider = self._providers[entry] = self._make_provider(entry)
+        return provider
+
+    def _make_provider(self, entry: ProviderEntry) -> Provider:
+        match entry.kind:
+            case ProviderKind.SIMULATOR:
+                return self.simulator
+            case ProviderKind.ANTHROPIC:
+                return AnthropicMessages(self._session, entry)
+            case ProviderKind.OPENAI:
+                return OpenAICompatible(self._session, entry)
+
+    def _finish(
+        self, model: ResolvedModel, request: ModelRequest, raw: RawReply, attempts: list[Attempt]
+    ) -> ModelReply:
+        generation = request.generation
+        text, finish, calls = raw.text, raw.finish_reason, raw.tool_calls
+        if generation.stop:
+            cut = cut_at_stop(text, generation.stop)
+            if cut is not None:
+                text, finish = cut, "stop"
+        if generation.max_tool_calls is not None:
+            calls = calls[: generation.max_tool_calls]
+        return ModelReply(
+            text,
+            model.id,
+            model.provider.name,
+            raw.response_id,
+            finish,
+            raw.reasoning,
+            raw.usage,
+            self._pricer.cost(model, raw.usage),
+            calls,
+            tuple(attempts),
+        )
+
+    def _total_cost(self, model: ResolvedModel, usages: Sequence[Usage]) -> Decimal | None:
+        costs = [self._pricer.cost(model, usage) for usage in usages]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known, Decimal(0)) if len(known) == len(costs) else None
+
+
+def cut_at_stop(text: str, stops: Sequence[str]) -> str | None:
+    """The text before the first stop sequence in it, or None when it has none."""
+    places = [place for stop in stops if (place := text.find(stop)) >= 0]
+    return text[: min(places)] if places else None
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+async def _gather(calls: Sequence[Coroutine[Any, Any, RawEmbeddings]]) -> list[RawEmbeddings]:
+    """Results in order; the first error cancels the rest and is raised as itself, not in a group."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call) for call in calls]
+    except BaseExceptionGroup as exc:
+        raise exc.exceptions[0] from exc
+    return [task.result() for task in tasks]
+
+
+async def open_gateway(
+    settings: Settings,
+    sessions: SessionFactory | None,
+    *,
+    secrets: SecretBox | None = None,
+    observer: Observer | None = None,
+    folder: Path | None = None,
+    variables: Variables = environment_variable,
+) -> Gateway:
+    """Open the gateway of this process. Nothing is connected and the database is not read before the first call.
+
+    Args:
+        settings: Providers of the environment, and where ``assay.toml`` is.
+        sessions: For stored models and cached replies; None goes without both.
+        secrets: Opens stored provider keys; None: from ``ASSAY_SECRET_KEY``, where it is set.
+        observer: Told of every attempt.
+        folder: Where ``assay.toml`` is looked for first; None: the working folder.
+        variables: Looks up the variables that ``api_key_env`` names.
+
+    Raises:
+        CatalogConfigError: The configuration is wrong.
+    """
+    if secrets is None and settings.core.secret_key is not None:
+        secrets = SecretBox(settings.core.secret_key.get_secret_value())
+    parts = [built_in_part(), environment_part(settings.providers)]
+    path = find_config(settings.core, folder or Path.cwd())
+    if path is not None:
+        parts.append(file_part(path, variables))
+    catalog = Catalog(parts, None if sessions is None else lambda: load_stored_part(sessions, secrets))
+    simulator = Simulator(parts[-1].answer_key)
+    return Gateway(
+        catalog,
+        open_session(),
+        simulator=simulator,
+        cache=None if sessions is None else ResponseCache(sessions),
+        observer=observer,
+    )
+
+
+def open_session() -> aiohttp.ClientSession:
+    """The shared client session. It counts no connections, since the limiters count calls, and keeps no cookies."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "assay", "Accept": "application/json"},
+        trust_env=False,
+    )
