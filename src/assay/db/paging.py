@@ -5,7 +5,7 @@ Unlike an offset it costs the same at any depth and neither skips nor repeats ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -19,6 +19,7 @@ from assay.kit.errors import InvalidError
 
 Row = TypeVar("Row")
 Item = TypeVar("Item")
+Other = TypeVar("Other")
 
 
 class Order(StrEnum):
@@ -35,6 +36,10 @@ class Page(Generic[Item]):
     items: tuple[Item, ...]
     has_more: bool
     """Whether at least one row follows the last item."""
+
+    def map(self, convert: Callable[[Item], Other]) -> Page[Other]:
+        """The same page with every item converted."""
+        return Page(items=tuple(convert(item) for item in self.items), has_more=self.has_more)
 
 
 class UnknownCursorError(InvalidError):
