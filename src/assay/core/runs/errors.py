@@ -25,3 +25,12 @@ class RunStateError(ConflictError):
 
     def __init__(self, message: str, status: RunStatus) -> None:
         super().__init__(message, data={"status": status.value})
+
+
+class RunStoppedError(ConflictError):
+    """The run is no longer in progress: it was cancelled, deleted, or has ended."""
+
+    code = "run_stopped"
+
+    def __init__(self, status: RunStatus) -> None:
+        super().__init__(f"The run is {status.value}.", data={"status": status.value})

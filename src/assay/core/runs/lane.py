@@ -66,8 +66,8 @@ class _ModelQueue:
     in_flight: int = 0
 
 
-class RunStoppedError(Exception):
-    """Ends a lane from within: the run was cancelled, deleted or has failed meanwhile."""
+class _LaneStoppedError(Exception):
+    """Ends a lane from within: the run is no longer in progress."""
 
 
 class Lane:
@@ -120,7 +120,7 @@ class Lane:
                 await self._work()
                 watcher.cancel()
                 renewer.cancel()
-        except* RunStoppedError:
+        except* _LaneStoppedError:
             pass
         return LaneOutcome(
             self._recorder.recorded, outstanding=not self._exhausted, stopped=self._stopped.is_set()
@@ -150,7 +150,7 @@ class Lane:
 
     async def _watch(self) -> None:
         await self._stopped.wait()
-        raise RunStoppedError
+        raise _LaneStoppedError
 
     async def _renew_forever(self) -> None:
         while True:

@@ -54,6 +54,7 @@ class RunRow(OwnedMixin, Base):
     completed: Mapped[int] = mapped_column(default=0)
     failed: Mapped[int] = mapped_column(default=0)
     metrics: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    group_metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
     error: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     result_file_id: Mapped[UUID | None]
     samples_file_id: Mapped[UUID | None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.ownership import visible_to
+from assay.core.projects.models import ProjectRow
 from assay.core.projects.types import Principal
 from assay.core.runs.models import ItemRow, RunRow, SampleAttemptRow, SampleRow
 from assay.core.runs.types import (
@@ -38,6 +39,7 @@ from assay.core.runs.types import (
     SampleStatus,
     TokenCounts,
 )
+from assay.core.suites.models import SuiteVersionRow
 from assay.db.paging import Page, fetch_page
 from assay.kit.clock import utc_now
 
@@ -48,6 +50,32 @@ async def find_run(
     """The row of a visible run, locked against other changes when asked."""
     query = select(RunRow).where(RunRow.id == run_id, visible_to(principal, RunRow))
     return await session.scalar(query.with_for_update() if lock else query)
+
+
+class RunForWork(NamedTuple):
+    """A run as a worker needs it."""
+
+    run: RunRow
+    organization_id: UUID
+    manifest: dict[str, Any]
+
+
+async def find_run_for_work(session: AsyncSession, run_id: UUID) -> RunForWork | None:
+    """A run with its suite version's manifest, whoever owns it."""
+    query = (
+        select(RunRow, ProjectRow.organization_id, SuiteVersionRow.manifest)
+        .join(ProjectRow, ProjectRow.id == RunRow.project_id)
+        .join(SuiteVersionRow, SuiteVersionRow.id == RunRow.suite_version_id)
+        .where(RunRow.id == run_id)
+    )
+    found = (await session.execute(query)).one_or_none()
+    return None if found is None else RunForWork(found[0], found[1], found[2])
+
+
+async def lock_run(session: AsyncSession, run_id: UUID) -> RunRow:
+    """A run's row, locked against other changes, whoever owns it."""
+    query = select(RunRow).where(RunRow.id == run_id).with_for_update().execution_options(populate_existing=True)
+    return (await session.execute(query)).scalar_one()
 
 
 async def list_runs(
@@ -255,7 +283,7 @@ def to_run(row: RunRow, organization_id: UUID) -> Run:
         suite_version_id=row.suite_version_id,
         suite_version=row.suite_version,
         status=RunStatus(row.status),
-        config=_to_config(row),
+        config=to_config(row),
         total=row.total,
         completed=row.completed,
         failed=row.failed,
@@ -278,7 +306,8 @@ def to_run(row: RunRow, organization_id: UUID) -> Run:
     )
 
 
-def _to_config(row: RunRow) -> RunConfig:
+def to_config(row: RunRow) -> RunConfig:
+    """How the run is to be carried out."""
     return RunConfig(
         models=row.models,
         task_ids=row.task_ids,

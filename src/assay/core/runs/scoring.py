@@ -17,12 +17,14 @@ from typing import Any
 from assay.core.runs.answers import Answer
 from assay.core.runs.judging import RunModels
 from assay.core.runs.ledger import SampleResult, WorkItem
-from assay.core.runs.plan import Grader, RunPlan, TaskPlan
+from assay.core.runs.plan import RunPlan
 from assay.core.runs.recorder import ChunkProgress, Settlement
 from assay.core.runs.types import SampleStatus
+from assay.core.suites.compile import CompiledTask, GraderPlan
+from assay.core.suites.rendering import choices_for
 from assay.kit.clock import utc_now
 from assay.kit.errors import DomainError
-from assay.sandbox.contract import Case, CodeFailure, GradeOutcome, ModelAccess, Sandbox
+from assay.sandbox.contract import Case, CodeFailure, GradeOutcome, Limits, ModelAccess, Sandbox
 from assay.scoring.scorers import Scored, ScoredOutput, Scorer
 
 LARGEST_GRADING = 128
@@ -72,9 +74,9 @@ class SampleScorer:
         answer.values["extracted_output"] = extracted
         if task.grader is None:
             self._emit(Settlement(score_built_in(task.scorer, item, answer, extracted=extracted, task=task), chunk))
-        elif task.grader.aggregate:
+        elif task.grader.is_aggregate:
             self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, answer.values), chunk))
-        elif task.grader.asks_models:
+        elif task.grader.allows_models:
             self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, answer.values), None))
             self._background.create_task(self._grade_alone(task, task.grader, item, answer, chunk))
         else:
@@ -88,20 +90,20 @@ class SampleScorer:
         if task.grader is None:
             result = score_built_in(task.scorer, item, answer, extracted=item.extracted_output, task=task)
             self._emit(Settlement(_scores_of(result), chunk, scores_only=True))
-        elif task.grader.aggregate:
+        elif task.grader.is_aggregate:
             self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, {}), chunk, scores_only=True))
-        elif task.grader.asks_models:
+        elif task.grader.allows_models:
             self._background.create_task(self._grade_alone(task, task.grader, item, answer, chunk))
         else:
             self._gather(task, _Gradable(item, answer, chunk, scores_only=True))
 
-    def _gather(self, task: TaskPlan, gradable: _Gradable) -> None:
+    def _gather(self, task: CompiledTask, gradable: _Gradable) -> None:
         gathering = self._gathering.setdefault(gradable.item.task_no, [])
         gathering.append(gradable)
         if len(gathering) == 1:
             self._background.create_task(self._grade_gathered(task, gradable.item.task_no))
 
-    async def _grade_gathered(self, task: TaskPlan, task_no: int) -> None:
+    async def _grade_gathered(self, task: CompiledTask, task_no: int) -> None:
         await asyncio.sleep(GATHER_SECONDS)
         gathered = self._gathering.pop(task_no)
         for start in range(0, len(gathered), LARGEST_GRADING):
@@ -112,7 +114,7 @@ class SampleScorer:
                 self._emit(Settlement(final, gradable.chunk, scores_only=gradable.scores_only))
 
     async def _grade_alone(
-        self, task: TaskPlan, grader: Grader, item: WorkItem, answer: Answer, chunk: ChunkProgress
+        self, task: CompiledTask, grader: GraderPlan, item: WorkItem, answer: Answer, chunk: ChunkProgress
     ) -> None:
         async with self._grader_slots:
             host = self._models.for_one_execution()
@@ -123,7 +125,7 @@ class SampleScorer:
         self._emit(Settlement(_scores_of(result), chunk, scores_only=True))
 
     async def _grade(
-        self, task: TaskPlan, batch: Sequence[_Gradable], *, models: ModelAccess | None = None
+        self, task: CompiledTask, batch: Sequence[_Gradable], *, models: ModelAccess | None = None
     ) -> list[GradeOutcome]:
         grader = task.grader
         if grader is None:
@@ -135,7 +137,7 @@ class SampleScorer:
             metric_id=grader.metric_id,
             models=models,
             metadata=self._plan.metadata,
-            limits=grader.limits,
+            limits=Limits(timeout_seconds=grader.timeout_seconds),
         )
 
 
@@ -151,7 +153,7 @@ class _Gradable:
         self.scores_only = scores_only
 
 
-def grading_case(task: TaskPlan, item: WorkItem, answer: Answer, plan: RunPlan) -> Case:
+def grading_case(task: CompiledTask, item: WorkItem, answer: Answer, plan: RunPlan) -> Case:
     """What a grader sees of a sample (R10): never the model's reasoning."""
     sample = {
         "id": str(item.id),
@@ -168,12 +170,12 @@ def grading_case(task: TaskPlan, item: WorkItem, answer: Answer, plan: RunPlan) 
 
 
 def score_built_in(
-    scorer: Scorer | None, item: WorkItem, answer: Answer, *, extracted: str | None, task: TaskPlan
+    scorer: Scorer | None, item: WorkItem, answer: Answer, *, extracted: str | None, task: CompiledTask
 ) -> SampleResult:
     """The result by a built-in scorer. Without a target there is nothing to compare: completed, and unscored."""
     if scorer is None:
         raise ValueError(f"task {task.id} has neither grader nor scorer")
-    outcome = scorer.score(ScoredOutput(answer.text or "", extracted, item.target, task.choices_of(item.dataset_row)))
+    outcome = scorer.score(ScoredOutput(answer.text or "", extracted, item.target, choices_for(task, item.dataset_row)))
     values = answer.values
     values["completed_at"] = utc_now()
     if isinstance(outcome, Scored):

@@ -33,8 +33,9 @@ from assay.core.runs.types import (
 from assay.core.suites.manifest import parse_manifest
 from assay.core.suites.service import get_suite_version
 from assay.db.paging import Page, UnknownCursorError
-from assay.gateway.catalog import Catalog, ModelRole
+from assay.gateway.catalog import Catalog
 from assay.gateway.generation import resolve_generation
+from assay.gateway.types import ModelRole
 from assay.kit.clock import utc_now
 from assay.kit.ids import new_id
 
@@ -325,9 +326,10 @@ def _check_task_ids(config: RunConfig, task_order: Sequence[str]) -> None:
 
 
 async def _check_models(catalog: Catalog, config: RunConfig) -> None:
+    await catalog.refresh()
     for model in config.models:
-        await catalog.resolve(model, ModelRole.CANDIDATE)
+        catalog.resolve(model, ModelRole.CANDIDATE)
     if config.judge_model is not None:
-        await catalog.resolve(config.judge_model, ModelRole.JUDGE)
+        catalog.resolve(config.judge_model, ModelRole.JUDGE)
     if config.embedding_model is not None:
-        await catalog.resolve(config.embedding_model, ModelRole.EMBEDDING)
+        catalog.resolve(config.embedding_model, ModelRole.EMBEDDING)

@@ -11,14 +11,16 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.files.store import FileStore
 from assay.core.metadata import check_metadata
 from assay.core.ownership import owner_columns
 from assay.core.projects.types import Principal
 from assay.core.suites import repository
+from assay.core.suites.compile import compile_manifest
 from assay.core.suites.errors import SuiteInputError, SuiteNotFoundError, SuiteVersionNotFoundError
 from assay.core.suites.manifest import Manifest, parse_manifest, refuse_unsupported
 from assay.core.suites.models import SuiteRow, SuiteVersionRow
-from assay.core.suites.sources import check_sources, dataset_file_ids
+from assay.core.suites.sources import check_sources
 from assay.core.suites.types import NewSuite, Suite, SuiteAccess, SuiteVersion
 from assay.db.paging import Page
 from assay.kit.clock import utc_now
@@ -28,18 +30,17 @@ MAX_NAME_LENGTH = 255
 MAX_DESCRIPTION_LENGTH = 10_000
 
 
-async def create_suite(session: AsyncSession, principal: Principal, *, new: NewSuite) -> Suite:
+async def create_suite(session: AsyncSession, principal: Principal, *, store: FileStore, new: NewSuite) -> Suite:
     """Make a suite whose version 1 is the given manifest, and active.
 
     Raises:
         SuiteInputError: Name, description or metadata out of bounds.
         ManifestError: The manifest is faulty; the message names the path.
         UnsupportedManifestError: It uses a part that this version of Assay does not carry out.
-        FileNotFoundError: A file it names is not visible to the caller.
     """
     _check_texts(new.name, new.description)
     metadata = check_metadata(new.metadata)
-    manifest = await _check_manifest(session, principal, new.manifest)
+    manifest = await _check_manifest(session, principal, store, new.manifest)
     now = utc_now()
     row = SuiteRow(
         id=new_id(),
@@ -63,6 +64,7 @@ async def create_suite_version(
     session: AsyncSession,
     principal: Principal,
     *,
+    store: FileStore,
     suite_id: UUID,
     manifest: Any,
     metadata: Mapping[str, str] | None = None,
@@ -72,10 +74,10 @@ async def create_suite_version(
 
     Raises:
         SuiteNotFoundError: Not visible to the caller.
-        ManifestError, UnsupportedManifestError, FileNotFoundError: As for ``create_suite``.
+        ManifestError, UnsupportedManifestError: As for ``create_suite``.
     """
     checked_metadata = check_metadata(metadata)
-    checked = await _check_manifest(session, principal, manifest)
+    checked = await _check_manifest(session, principal, store, manifest)
     suite = await _get_row(session, principal, suite_id, lock=True)
     suite.latest_version += 1
     if make_active:
@@ -147,10 +149,11 @@ async def hide_suite(session: AsyncSession, principal: Principal, *, suite_id: U
     await session.flush()
 
 
-async def _check_manifest(session: AsyncSession, principal: Principal, data: Any) -> Manifest:
+async def _check_manifest(session: AsyncSession, principal: Principal, store: FileStore, data: Any) -> Manifest:
     manifest = parse_manifest(data)
     refuse_unsupported(manifest)
-    await check_sources(session, principal, manifest)
+    sources = await check_sources(session, principal, store, manifest)
+    compile_manifest(manifest, sources=sources)
     return manifest
 
 
@@ -178,7 +181,7 @@ def _version_row(
         suite_id=suite.id,
         version=suite.latest_version,
         manifest=dict(as_sent),
-        dataset_file_ids=dataset_file_ids(manifest),
+        dataset_file_ids=list(manifest.dataset_file_ids),
         labels=dict(metadata),
         created_at=suite.updated_at,
     )

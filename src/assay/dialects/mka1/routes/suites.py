@@ -10,7 +10,7 @@ from assay.core.suites.types import NewSuite
 from assay.dialects.mka1 import mapping
 from assay.dialects.mka1.identifiers import Prefix, read_id
 from assay.dialects.mka1.query import AfterVersion, AfterSuite, PageLimit, SuiteVersionPath
-from assay.dialects.mka1.route import EvalsReader, EvalsWriter, Mka1Route, Session, documented_auth
+from assay.dialects.mka1.route import EvalsReader, EvalsWriter, Mka1Route, Session, State, documented_auth
 from assay.dialects.mka1.wire.base import WireList
 from assay.dialects.mka1.wire.suites import CreateSuite, CreateVersion, WireSuite, WireSuiteDeleted, WireVersion
 
@@ -18,10 +18,10 @@ router = APIRouter(prefix="/api/v1/llm/evals", tags=["suites"], route_class=Mka1
 
 
 @router.post("/suites")
-async def create_suite(body: CreateSuite, caller: EvalsWriter, session: Session) -> WireSuite:
+async def create_suite(body: CreateSuite, caller: EvalsWriter, session: Session, state: State) -> WireSuite:
     """Create a suite with its first version."""
     new = NewSuite(name=body.name, manifest=body.manifest, description=body.description, metadata=body.metadata)
-    return mapping.to_suite(await service.create_suite(session, caller, new=new))
+    return mapping.to_suite(await service.create_suite(session, caller, store=state.files, new=new))
 
 
 @router.get("/suites")
@@ -49,12 +49,13 @@ async def delete_suite(suite_id: str, caller: EvalsWriter, session: Session) -> 
 
 @router.post("/suites/{suite_id}/versions")
 async def create_suite_version(
-    suite_id: str, body: CreateVersion, caller: EvalsWriter, session: Session
+    suite_id: str, body: CreateVersion, caller: EvalsWriter, session: Session, state: State
 ) -> WireVersion:
     """Append a version to a suite."""
     version = await service.create_suite_version(
         session,
         caller,
+        store=state.files,
         suite_id=read_id(Prefix.SUITE, suite_id, param="suite_id"),
         manifest=body.manifest,
         metadata=body.metadata,

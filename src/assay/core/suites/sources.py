@@ -1,0 +1,110 @@
+"""The files that a manifest names: datasets, and Python kept in files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from assay.core.files.errors import FileNotFoundInProjectError
+from assay.core.files.service import get_file, open_content
+from assay.core.files.store import FileStore
+from assay.core.files.types import File, FilePurpose
+from assay.core.projects.types import Principal
+from assay.core.suites.manifest import Fault, Manifest, ManifestError
+from assay.core.suites.manifest.schema import PythonPart
+
+MAX_SOURCE_BYTES = 256 * 1024
+
+_PREFIXES = ("file_", "file-")
+
+
+def parse_file_id(text: str) -> UUID | None:
+    """The row id in a file's id (``file_<32 hex digits>``), or None when no file can have this id."""
+    digits = next((text.removeprefix(prefix) for prefix in _PREFIXES if text.startswith(prefix)), text)
+    try:
+        return UUID(hex=digits)
+    except ValueError:
+        return None
+
+
+async def check_sources(
+    session: AsyncSession, principal: Principal, store: FileStore, manifest: Manifest
+) -> Mapping[str, str]:
+    """See that every file the manifest names is there for evals, and read its Python.
+
+    Returns:
+        Text of each Python file by its id as written in the manifest.
+
+    Raises:
+        ManifestError: A file is not visible, has another purpose, or is no Python text; naming the path.
+    """
+    faults: list[Fault] = []
+    sources: dict[str, str] = {}
+    for path, file_id, is_code in _references(manifest):
+        try:
+            file = await _find(session, principal, file_id)
+            if is_code and file_id not in sources:
+                sources[file_id] = await _read_source(session, principal, store, file)
+        except _SourceFaultError as fault:
+            faults.append(Fault(path, fault.reason))
+    if faults:
+        raise ManifestError(faults)
+    return sources
+
+
+async def find_dataset_file(session: AsyncSession, principal: Principal, *, file_id: str) -> File:
+    """The file behind a dataset's ``file_id``.
+
+    Raises:
+        FileNotFoundInProjectError: It has been deleted since the manifest was checked.
+    """
+    row_id = parse_file_id(file_id)
+    if row_id is None:
+        raise FileNotFoundInProjectError
+    return await get_file(session, principal, file_id=row_id)
+
+
+class _SourceFaultError(Exception):
+    """What is wrong with one named file."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _references(manifest: Manifest) -> Iterator[tuple[str, str, bool]]:
+    """Path, file id and whether it is code, of every file named."""
+    for index, task in enumerate(manifest.tasks):
+        if task.dataset.file_id is not None:
+            yield f"tasks[{index}].dataset.file_id", task.dataset.file_id, False
+        if task.fewshot is not None and task.fewshot.dataset is not None and task.fewshot.dataset.file_id is not None:
+            yield f"tasks[{index}].fewshot.dataset.file_id", task.fewshot.dataset.file_id, False
+        parts: dict[str, PythonPart | None] = {"grader": task.grader, "preprocess": task.preprocess}
+        for name, part in parts.items():
+            if part is not None and part.file_id is not None:
+                yield f"tasks[{index}].{name}.file_id", part.file_id, True
+
+
+async def _find(session: AsyncSession, principal: Principal, file_id: str) -> File:
+    row_id = parse_file_id(file_id)
+    if row_id is None:
+        raise _SourceFaultError(f"no file has the id '{file_id[:80]}'; upload it first, with purpose 'evals'")
+    try:
+        file = await get_file(session, principal, file_id=row_id)
+    except FileNotFoundInProjectError as error:
+        raise _SourceFaultError(f"no file '{file_id[:80]}'; upload it first, with purpose 'evals'") from error
+    if file.purpose is not FilePurpose.EVALS:
+        raise _SourceFaultError(f"file '{file_id}' has the purpose '{file.purpose}'; upload it with purpose 'evals'")
+    return file
+
+
+async def _read_source(session: AsyncSession, principal: Principal, store: FileStore, file: File) -> str:
+    if file.bytes > MAX_SOURCE_BYTES:
+        raise _SourceFaultError(f"the Python file has {file.bytes} bytes; at most {MAX_SOURCE_BYTES} are allowed")
+    content = await open_content(session, principal, store=store, file_id=file.id)
+    try:
+        return b"".join([chunk async for chunk in content.chunks]).decode()
+    except UnicodeDecodeError as error:
+        raise _SourceFaultError(f"the Python file is not UTF-8: {error.reason} at byte {error.start}") from error
