@@ -1,0 +1,1 @@
+"""Evaluation suites: named lists of tasks, kept in immutable, append-only versions."""
