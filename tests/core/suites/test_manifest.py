@@ -7,6 +7,7 @@ import datetime
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -353,6 +354,28 @@ def test_many_faults_are_bounded() -> None:
     assert len(caught.value.data["errors"]) == 50
     assert caught.value.message.endswith(" more)")
     assert len(caught.value.message) < 1000
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"tasks": [1] * 200_000},
+        {"tasks": [task(**{str(number): 1 for number in range(50_000)})]},
+        {"tasks": [task(choices=["a"] * 100_000)]},
+        {"tasks": [task(output_extraction={"type": "regex", "pattern": "a", "group": "g" * 500_000})]},
+        {"tasks": [task(prompt_template="{{" * 400_000)]},
+        {"tasks": [task(grader={"source": "(" * 200_000})]},
+        {"tasks": [task(grader={"source": f"class {'A' * 200_000}(B): pass"})]},
+        {"tasks": [task()], "schema_version": "x" * 500_000},
+        {"tasks": [task()], "x" * 500_000: 1},
+    ],
+    ids=range(9),
+)
+def test_hostile_manifests_get_short_answers_soon(sent: Any) -> None:
+    with pytest.raises(ManifestError) as caught:
+        parse_manifest(sent)
+    assert len(caught.value.message) < 2000
+    assert len(orjson.dumps(caught.value.data)) < 50_000
 
 
 def test_nesting_is_bounded() -> None:

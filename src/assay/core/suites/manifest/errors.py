@@ -14,6 +14,7 @@ from assay.kit.errors import InvalidError
 
 _FAULTS_IN_MESSAGE = 3
 _FAULTS_IN_DATA = 50
+_MAX_REASON_LENGTH = 500
 
 
 class Fault(NamedTuple):
@@ -25,7 +26,12 @@ class Fault(NamedTuple):
     """What is wrong and what to do, with no full stop."""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}" if self.path else f"manifest: {self.reason}"
+        return f"{self.path or 'manifest'}: {self.short_reason}"
+
+    @property
+    def short_reason(self) -> str:
+        """The reason, cut where it quotes much of the input."""
+        return self.reason if len(self.reason) <= _MAX_REASON_LENGTH else self.reason[:_MAX_REASON_LENGTH] + "…"
 
 
 class _FaultyManifestError(InvalidError):
@@ -42,7 +48,7 @@ class _FaultyManifestError(InvalidError):
             f"{shown} (and {more} more)" if more > 0 else shown,
             param=faults[0].path or None,
             data={
-                "errors": [{"path": fault.path, "message": fault.reason} for fault in faults[:_FAULTS_IN_DATA]],
+                "errors": [{"path": fault.path, "message": fault.short_reason} for fault in faults[:_FAULTS_IN_DATA]],
                 "error_count": len(faults),
             },
         )

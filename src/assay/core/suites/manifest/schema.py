@@ -21,11 +21,21 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    model_validator,
+)
 
 from assay.core.datasets.types import DatasetFormat
 
 SCHEMA_VERSION = "2026-05-27"
+_MAX_GROUP_NAME = 255
 
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 Column = Annotated[str, Field(min_length=1, max_length=255)]
@@ -35,6 +45,21 @@ Seed = Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1)]
 FewshotCount = Annotated[StrictInt, Field(ge=0, le=100)]
 TimeoutSeconds = Annotated[StrictInt, Field(ge=1, le=600)]
 Choice = Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
+def _at_most(count: int) -> BeforeValidator:
+    """Refuse a longer list before its entries are looked at: a fault for each of a million would take seconds."""
+
+    def check(value: object) -> object:
+        if (length := _list_length(value)) > count:
+            raise ValueError(f"has {length} entries; at most {count} allowed")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _list_length(value: object) -> int:
+    return len(cast("list[object]", value)) if isinstance(value, list) else 0
 
 
 class TaskType(StrEnum):
@@ -187,6 +212,8 @@ class TakeFirst(Part):
 def _check_group(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("must be a group's number or its name")
+    if isinstance(value, str) and len(value) > _MAX_GROUP_NAME:
+        raise ValueError(f"must have at most {_MAX_GROUP_NAME} characters")
     return value
 
 
@@ -205,7 +232,7 @@ class LabelSet(Part):
     """The label that the output names."""
 
     type: Literal["label_set"]
-    labels: Annotated[tuple[Choice, ...], Field(min_length=1, max_length=1000)]
+    labels: Annotated[tuple[Choice, ...], Field(min_length=1), _at_most(1000)]
     case_sensitive: StrictBool = False
 
 
@@ -299,7 +326,7 @@ class EmbeddingConfig(Part):
     n_experiments: Annotated[StrictInt, Field(ge=1, le=1000)] = 10
     seed: Seed = 42
     k_values: (
-        Annotated[tuple[Annotated[StrictInt, Field(ge=1, le=100_000)], ...], Field(min_length=1, max_length=100)] | None
+        Annotated[tuple[Annotated[StrictInt, Field(ge=1, le=100_000)], ...], Field(min_length=1), _at_most(100)] | None
     ) = None
     max_chars: Annotated[StrictInt, Field(ge=1, le=64_000)] = 60_000
     max_texts: Annotated[StrictInt, Field(ge=1, le=50_000)] = 50_000
@@ -314,9 +341,9 @@ class Task(Part):
     name: Name | None = None
     prompt_template: str | None = None
     target_template: str | None = None
-    choices: Annotated[tuple[Choice, ...], Field(min_length=1, max_length=1000)] | None = None
+    choices: Annotated[tuple[Choice, ...], Field(min_length=1), _at_most(1000)] | None = None
     output_extraction: OutputExtraction | None = None
-    metrics: Annotated[tuple[Metric, ...], Field(max_length=100)] | None = None
+    metrics: Annotated[tuple[Metric, ...], _at_most(100)] | None = None
     grader: Grader | None = None
     embedding: EmbeddingConfig | None = None
     preprocess: Preprocessor | None = None
@@ -335,8 +362,8 @@ class Task(Part):
 class Manifest(Part):
     """Everything a suite's version consists of."""
 
-    tasks: Annotated[tuple[Task, ...], Field(min_length=1, max_length=100)]
-    schema_version: str = SCHEMA_VERSION
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1), _at_most(100)]
+    schema_version: Annotated[str, Field(max_length=64)] = SCHEMA_VERSION
     metadata: dict[str, Any] | None = None
 
     @property
