@@ -1,0 +1,181 @@
+"""No field of the manifest is silently ignored.
+
+Each one either changes the compiled task, or is kept for people to read, or is refused. The three lists together must
+be the schema, so that a new field cannot slip in without a decision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from assay.core.suites.compile import CompiledTask, compile_manifest
+from assay.core.suites.manifest import ManifestError, parse_manifest, schema, unsupported_parts
+from assay.core.suites.manifest.schema import Part
+
+GRADE = "def grade(sample, item):\n    return 1.0\n"
+GRADE_BATCH = "def grade_batch(samples):\n    return [1.0 for sample in samples]\n"
+TRANSFORM = "def transform(row):\n    return row\n"
+SOURCES = {
+    "file_g": GRADE + GRADE_BATCH,
+    "file_h": GRADE_BATCH + GRADE,
+    "file_p": TRANSFORM + "def transform_batch(rows):\n    return rows\n",
+    "file_q": TRANSFORM,
+}
+
+
+def compile_one(task: dict[str, Any]) -> CompiledTask:
+    manifest = parse_manifest({"tasks": [{"id": "t", "type": "qa", "dataset": {"file_id": "f"}, **task}]})
+    assert unsupported_parts(manifest) == []
+    return compile_manifest(manifest, sources=SOURCES)[0]
+
+
+@dataclass(frozen=True)
+class Used:
+    fields: list[str]
+    """Fields whose change is shown."""
+    after: dict[str, Any]
+    before: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def grader(**fields: Any) -> dict[str, Any]:
+    return {"grader": {"file_id": "file_g", **fields}}
+
+
+def preprocess(**fields: Any) -> dict[str, Any]:
+    return {"preprocess": {"file_id": "file_p", **fields}}
+
+
+def fewshot(**fields: Any) -> dict[str, Any]:
+    return {"fewshot": {"count": 1, **fields}}
+
+
+def pool(**fields: Any) -> dict[str, Any]:
+    return fewshot(dataset={"file_id": "g", **fields})
+
+
+def extraction(**fields: Any) -> dict[str, Any]:
+    return {"output_extraction": fields}
+
+
+REGEX = {"type": "regex", "pattern": "(a)(?P<b>b)"}
+LABELS = {"type": "label_set", "labels": ["a"]}
+
+USED = [
+    Used(["Task.id"], {"id": "u"}),
+    Used(["Task.type"], {"type": "numeric"}),
+    Used(["Task.dataset", "Dataset.file_id"], {"dataset": {"file_id": "g"}}),
+    Used(["Dataset.format"], {"dataset": {"file_id": "f", "format": "csv"}}),
+    Used(["Dataset.max_rows"], {"dataset": {"file_id": "f", "max_rows": 5}}),
+    Used(["Task.prompt_template"], {"prompt_template": "{{q}}"}),
+    Used(["Task.target_template"], {"target_template": "{{a}}"}),
+    Used(["Task.choices"], {"choices": ["a", "b"]}),
+    Used(["Task.num_fewshot"], {"num_fewshot": 2}),
+    Used(["Task.output_extraction", "TakeFirst.type"], extraction(type="take_first")),
+    Used(["TakeFirst.lines"], extraction(type="take_first", lines=2), extraction(type="take_first")),
+    Used(["NumberExtraction.type"], extraction(type="number")),
+    Used(["NoExtraction.type"], extraction(type="none"), extraction(type="number")),
+    Used(["RegexExtraction.type"], extraction(**{**REGEX, "type": "regex_last"}), extraction(**REGEX)),
+    Used(["RegexExtraction.pattern"], extraction(**{**REGEX, "pattern": "(c)"}), extraction(**REGEX)),
+    Used(["RegexExtraction.group"], extraction(**REGEX, group="b"), extraction(**REGEX)),
+    Used(["RegexExtraction.flags"], extraction(**REGEX, flags="i"), extraction(**REGEX)),
+    Used(["LabelSet.type", "LabelSet.labels"], extraction(**{**LABELS, "labels": ["b"]}), extraction(**LABELS)),
+    Used(["LabelSet.case_sensitive"], extraction(**LABELS, case_sensitive=True), extraction(**LABELS)),
+    Used(["Task.metrics", "Metric.id"], {"metrics": [{"id": "f1"}]}),
+    Used(["Metric.aggregation"], {"metrics": [{"id": "f1", "aggregation": "none"}]}, {"metrics": [{"id": "f1"}]}),
+    Used(
+        ["Metric.higher_is_better"], {"metrics": [{"id": "f1", "higher_is_better": False}]}, {"metrics": [{"id": "f1"}]}
+    ),
+    Used(["Task.grader", "Grader.source"], {"grader": {"source": GRADE}}),
+    Used(["Grader.file_id"], grader(file_id="file_h"), grader()),
+    Used(["Grader.contract"], grader(contract="batch"), grader()),
+    Used(["Grader.execution"], grader(execution="aggregate"), grader()),
+    Used(["Grader.model_access"], grader(model_access="mka1"), grader()),
+    Used(["Grader.metric_id"], grader(metric_id="m"), grader()),
+    Used(["Grader.timeout_seconds"], grader(timeout_seconds=5), grader()),
+    Used(["Grader.max_model_calls"], grader(max_model_calls=5), grader()),
+    Used(["Task.preprocess", "Preprocessor.source"], {"preprocess": {"source": TRANSFORM}}),
+    Used(["Preprocessor.file_id"], preprocess(file_id="file_q"), preprocess()),
+    Used(["Preprocessor.contract"], preprocess(contract="batch"), preprocess()),
+    Used(["Preprocessor.timeout_seconds"], preprocess(timeout_seconds=5), preprocess()),
+    Used(["Task.fewshot", "Fewshot.count"], fewshot(count=2), fewshot()),
+    Used(["Fewshot.dataset"], pool(), fewshot()),
+    Used(["Fewshot.prompt_template"], fewshot(prompt_template="{{q}}"), fewshot()),
+    Used(["Fewshot.target_template"], fewshot(target_template="{{a}}"), fewshot()),
+    Used(["Fewshot.example_template"], fewshot(example_template="{{prompt}}: {{target}}"), fewshot()),
+    Used(["Fewshot.separator"], fewshot(separator="-"), fewshot()),
+    Used(["Fewshot.strategy"], fewshot(strategy="random"), fewshot()),
+    Used(["Fewshot.seed"], fewshot(seed=1), fewshot()),
+]
+
+KEPT = {
+    "Task.name",
+    "Task.metadata",
+    "Metric.description",
+    "Dataset.dataset_kwargs",
+    "Dataset.source",  # Says once more what file_id says; a contradiction is refused.
+    "Grader.type",  # Has one value.
+    "Preprocessor.type",
+}
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "Dataset.path": {"dataset": {"path": "a/b"}},
+    "Dataset.name": {"dataset": {"file_id": "f", "name": "x"}},
+    "Dataset.split": {"dataset": {"file_id": "f", "split": "x"}},
+    "Dataset.revision": {"dataset": {"file_id": "f", "revision": "x"}},
+    "Dataset.data_files": {"dataset": {"file_id": "f", "data_files": "x"}},
+    "Dataset.audio_column": {"dataset": {"file_id": "f", "audio_column": "x"}},
+    "Task.language": {"language": "uk"},
+    "Task.embedding": {"embedding": {"kind": "sts"}},
+    **{
+        f"EmbeddingConfig.{name}": {"type": "embedding", "embedding": {"kind": "sts"}}
+        for name in schema.EmbeddingConfig.model_fields
+    },
+}
+
+PARTS = [part for part in vars(schema).values() if isinstance(part, type) and issubclass(part, Part)]
+ABSTRACT = {"Part", "PythonPart", "Manifest"}
+
+
+def test_every_field_has_a_decision() -> None:
+    fields = {
+        f"{part.__name__}.{name}" for part in PARTS if part.__name__ not in ABSTRACT for name in part.model_fields
+    }
+    used = {name for case in USED for name in case.fields}
+    assert used | KEPT | set(REFUSED) == fields
+    assert not used & KEPT
+    assert not used & set(REFUSED)
+    assert set(schema.Manifest.model_fields) == {"tasks", "schema_version", "metadata"}
+
+
+@pytest.mark.parametrize("case", USED, ids=lambda case: case.fields[-1])
+def test_used_fields_change_what_runs(case: Used) -> None:
+    assert compile_one(case.before) == compile_one(case.before)
+    assert compile_one({**case.before, **case.after}) != compile_one(case.before)
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_refused_fields(name: str) -> None:
+    task = {"id": "t", "type": "qa", "dataset": {"file_id": "f"}, **REFUSED[name]}
+    try:
+        refused = bool(unsupported_parts(parse_manifest({"tasks": [task]})))
+    except ManifestError:
+        refused = True
+    assert refused
+
+
+def test_kept_fields_change_nothing_but_the_manifest() -> None:
+    plain = compile_one({"metrics": [{"id": "f1"}]})
+    decorated = compile_one(
+        {
+            "name": "n",
+            "metadata": {"a": 1},
+            "metrics": [{"id": "f1", "description": "d"}],
+            "dataset": {"file_id": "f", "source": "file", "dataset_kwargs": {"x": 1}},
+        }
+    )
+    assert decorated.metrics[0].id == plain.metrics[0].id
+    assert decorated.dataset.file_id == plain.dataset.file_id
+    assert (decorated.scorer, decorated.extractor) == (plain.scorer, plain.extractor)
