@@ -164,17 +164,11 @@ async def test_killed_supervisor_leaves_no_orphan_and_no_obstacle(home: AssayHom
 async def test_everything_killed_at_once_recovers(home: AssayHome) -> None:
     async with supervisor(home) as other:
         await write_row(other.database_url, "committed")
-        for pid in (other.process.pid, *other.pids.values()):
+        for pid in (*other.pids.values(), other.process.pid):
             os.kill(pid, signal.SIGKILL)
         await other.process.wait()
         async with EmbeddedServices(home, temporal=False) as services:
             assert await read_rows(services.database_url) == ["committed"]
-
-
-async def test_supervisor_that_is_killed_takes_its_children_along(home: AssayHome) -> None:
-    async with supervisor(home) as other:
-        other.process.kill()
-        await eventually(lambda: not processes_of(home))
 
 
 async def test_sigterm_ends_in_order(home: AssayHome) -> None:
@@ -192,17 +186,14 @@ async def test_second_instance_is_refused_and_the_first_goes_on(home: AssayHome)
         await write_row(other.database_url, "undisturbed")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-async def test_keys_do_not_reach_the_children(home: AssayHome) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc; only Linux signals children of a dead parent")
+async def test_children_know_no_keys_have_no_terminal_and_die_with_their_parent(home: AssayHome) -> None:
     async with supervisor(home, OPENAI_API_KEY="sk-must-not-leak", ASSAY_SECRET_KEY="must-not-leak") as other:
         for pid in other.pids.values():
-            environment = psutil.Process(pid).environ()
-            assert set(environment) <= {"PATH", "LC_ALL", "TZ", "HOME", "TMPDIR"}
-
-
-async def test_children_are_not_in_the_terminals_session(home: AssayHome) -> None:
-    async with EmbeddedServices(home, temporal=False) as services:
-        assert os.getsid(services.pids["postgres"] or 0) != os.getsid(0)
+            assert set(psutil.Process(pid).environ()) <= {"PATH", "LC_ALL", "TZ", "HOME", "TMPDIR"}
+            assert os.getsid(pid) != os.getsid(0)
+        other.process.kill()
+        await eventually(lambda: not processes_of(home))
 
 
 async def test_server_that_cannot_come_back_is_given_up(home: AssayHome) -> None:
