@@ -15,6 +15,7 @@ from assay.core.runs.errors import RunNotFoundError
 from assay.core.runs.types import RunConfig
 from assay.core.suites.compile import CompiledTask, compile_manifest
 from assay.core.suites.manifest import parse_manifest
+from assay.core.suites.manifest.schema import GraderExecution
 from assay.core.suites.sources import check_sources
 from assay.gateway.generation import Generation, resolve_generation
 
@@ -40,7 +41,7 @@ class RunPlan:
         return [
             (task_no, model_no)
             for task_no, task in enumerate(self.tasks)
-            if task.grader is not None and task.grader.is_aggregate
+            if task.grader is not None and task.grader.execution is GraderExecution.AGGREGATE
             for model_no in range(len(self.models))
         ]
 

@@ -21,6 +21,7 @@ from assay.core.runs.plan import RunPlan
 from assay.core.runs.recorder import ChunkProgress, Settlement
 from assay.core.runs.types import SampleStatus
 from assay.core.suites.compile import CompiledTask, GraderPlan
+from assay.core.suites.manifest.schema import GraderExecution
 from assay.core.suites.rendering import choices_for
 from assay.kit.clock import utc_now
 from assay.kit.errors import DomainError
@@ -74,7 +75,7 @@ class SampleScorer:
         answer.values["extracted_output"] = extracted
         if task.grader is None:
             self._emit(Settlement(score_built_in(task.scorer, item, answer, extracted=extracted, task=task), chunk))
-        elif task.grader.is_aggregate:
+        elif task.grader.execution is GraderExecution.AGGREGATE:
             self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, answer.values), chunk))
         elif task.grader.allows_models:
             self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, answer.values), None))
@@ -90,7 +91,7 @@ class SampleScorer:
         if task.grader is None:
             result = score_built_in(task.scorer, item, answer, extracted=item.extracted_output, task=task)
             self._emit(Settlement(_scores_of(result), chunk, scores_only=True))
-        elif task.grader.is_aggregate:
+        elif task.grader.execution is GraderExecution.AGGREGATE:
             self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, {}), chunk, scores_only=True))
         elif task.grader.allows_models:
             self._background.create_task(self._grade_alone(task, task.grader, item, answer, chunk))

@@ -93,7 +93,7 @@ class RowRenderer:
         if self._examples is not None:
             picks = self._examples.pick(index)
             prompt = self._examples.prepend(picks, prompt, index=index)
-        return Rendered(prompt, target, choices or _choices_of(row), picks)
+        return Rendered(prompt, target, choices_for(self._task, row), picks)
 
 
 class _Examples:
@@ -158,7 +158,10 @@ def _find_template(rows: Sequence[Row], columns: tuple[str, ...]) -> Template | 
     return None if found is None else Template.parse(f"{{{{{found}}}}}")
 
 
-def _choices_of(row: Row) -> tuple[str, ...] | None:
+def choices_for(task: CompiledTask, row: Row) -> tuple[str, ...] | None:
+    """The task's choices, else the row's own where its column ``choices`` is a list of strings."""
+    if task.choices is not None:
+        return task.choices
     choices: object = row.get("choices")
     if not isinstance(choices, list) or not choices:
         return None

@@ -106,6 +106,8 @@ class EdgeRoute(APIRoute):
         async with transaction(sessions) as session:
             request.state.session = session
             request.state.principal = await self.identify_caller(request, session)
+            # Gives the connection back, so that a client that sends its body slowly holds none.
+            await session.commit()
             yield session
         if request.method in MUTATING:
             state_of(request).wake_dispatcher()

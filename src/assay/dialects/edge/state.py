@@ -20,6 +20,8 @@ class ApiState:
 
     sessions: SessionFactory
     files: FileStore
+    max_file_bytes: int
+    """Largest upload."""
     catalog: Catalog
     wake_dispatcher: Callable[[], None]
     """Told after each commit, so that what the outbox holds starts at once."""

@@ -8,11 +8,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from assay.core.files.types import File
 from assay.core.runs.types import Run, RunConfig, RunOverview, Sample, TokenCounts
 from assay.core.suites.types import DeletedSuite, Suite, SuiteVersion
 from assay.db.paging import Page
 from assay.dialects.mka1.identifiers import Prefix, write_id
 from assay.dialects.mka1.wire.base import WireList
+from assay.dialects.mka1.wire.files import WireFile
 from assay.dialects.mka1.wire.runs import (
     CreateRun,
     WireArtifacts,
@@ -201,6 +203,22 @@ def redact_blobs(value: Any) -> Any:
     if isinstance(value, list):
         return [redact_blobs(part) for part in value]  # type: ignore[misc]
     return value
+
+
+def to_file(file: File) -> WireFile:
+    """A file."""
+    return WireFile(
+        id=write_id(Prefix.FILE, file.id),
+        object="file",
+        bytes=file.bytes,
+        created_at=unix(file.created_at),
+        filename=file.filename,
+        purpose=file.purpose.value,
+        expires_at=unix_or_none(file.expires_at),
+        status="processed",
+        status_details=None,
+        sha256=file.sha256,
+    )
 
 
 def to_overview(overview: RunOverview) -> WireOverview:

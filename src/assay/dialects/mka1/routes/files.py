@@ -1,0 +1,93 @@
+"""Files (M§3.6)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query, UploadFile
+from fastapi.responses import StreamingResponse
+
+from assay.core.files import service
+from assay.db.paging import Order
+from assay.dialects.mka1 import mapping
+from assay.dialects.mka1.identifiers import Prefix, read_id
+from assay.dialects.mka1.query import AfterFile, FilePageLimit
+from assay.dialects.mka1.route import FilesReader, FilesWriter, Mka1Route, Session, State, documented_auth
+from assay.dialects.mka1.wire.base import WireList
+from assay.dialects.mka1.wire.files import WireFile, WireFileDeleted
+
+UPLOAD_CHUNK_BYTES = 256 * 1024
+
+
+class UploadRoute(Mka1Route):
+    """Files are larger than JSON; their own bound is checked while they are stored."""
+
+    max_body_bytes = 8 * 1024**3
+
+
+router = APIRouter(prefix="/api/v1/llm/files", tags=["files"], route_class=UploadRoute, dependencies=[documented_auth()])
+
+
+@router.post("")
+async def upload_file(
+    file: UploadFile, purpose: Annotated[str, Form()], caller: FilesWriter, session: Session, state: State
+) -> WireFile:
+    """Upload a file."""
+    stored = await service.upload_file(
+        session,
+        caller,
+        store=state.files,
+        filename=file.filename,
+        purpose=purpose,
+        chunks=_chunks(file),
+        max_bytes=state.max_file_bytes,
+        content_type=file.content_type,
+    )
+    return mapping.to_file(stored)
+
+
+async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
+    while chunk := await file.read(UPLOAD_CHUNK_BYTES):
+        yield chunk
+
+
+@router.get("")
+async def list_files(
+    caller: FilesReader,
+    session: Session,
+    after: AfterFile = None,
+    limit: FilePageLimit = 10_000,
+    order: Order = Order.DESC,
+    purpose: str | None = None,
+    sha256: Annotated[str | None, Query(pattern="^[0-9a-fA-F]{64}$")] = None,
+) -> WireList[WireFile]:
+    """List files."""
+    page = await service.list_files(
+        session, caller, after=after, limit=limit, order=order, purpose=purpose, sha256=sha256
+    )
+    return mapping.to_list(page, mapping.to_file)
+
+
+@router.get("/{file_id}")
+async def get_file(file_id: str, caller: FilesReader, session: Session) -> WireFile:
+    """Retrieve a file's description."""
+    row_id = read_id(Prefix.FILE, file_id, param="file_id")
+    return mapping.to_file(await service.get_file(session, caller, file_id=row_id))
+
+
+@router.delete("/{file_id}")
+async def delete_file(file_id: str, caller: FilesWriter, session: Session, state: State) -> WireFileDeleted:
+    """Delete a file."""
+    row_id = read_id(Prefix.FILE, file_id, param="file_id")
+    await service.delete_file(session, caller, store=state.files, file_id=row_id)
+    return WireFileDeleted(id=file_id, object="file", deleted=True)
+
+
+@router.get("/{file_id}/content", response_class=StreamingResponse)
+async def get_file_content(file_id: str, caller: FilesReader, session: Session, state: State) -> StreamingResponse:
+    """Download a file's content."""
+    row_id = read_id(Prefix.FILE, file_id, param="file_id")
+    content = await service.open_content(session, caller, store=state.files, file_id=row_id)
+    headers = {"Content-Length": str(content.end - content.start)}
+    return StreamingResponse(content.chunks, media_type=content.file.content_type, headers=headers)
