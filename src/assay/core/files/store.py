@@ -70,10 +70,15 @@ def open_file_store(url: str | None, *, folder: Path) -> FileStore:
 
 
 def _open_s3(url: str) -> S3Store:
-    # The library would go on trying for three minutes; callers of the API give up after five seconds.
+    # The library would go on trying for three minutes; callers of the API give up after five seconds. Plain HTTP is
+    # the operator's choice of endpoint (a bucket server beside Assay), and these options hide AWS_ALLOW_HTTP.
     return S3Store.from_url(
         url,
-        client_options={"connect_timeout": timedelta(seconds=2), "timeout": timedelta(seconds=30)},
+        client_options={
+            "connect_timeout": timedelta(seconds=2),
+            "timeout": timedelta(seconds=30),
+            "allow_http": True,
+        },
         retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=4)},
     )
 
