@@ -9,6 +9,7 @@ from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.files.store import FileStore
+from assay.core.projects.authentication import Authenticator
 from assay.core.projects.types import Principal
 from assay.db.engine import SessionFactory
 from assay.gateway.catalog import Catalog
@@ -19,6 +20,7 @@ class ApiState:
     """Resources of the API process."""
 
     sessions: SessionFactory
+    authenticator: Authenticator
     files: FileStore
     max_file_bytes: int
     """Largest upload."""

@@ -9,7 +9,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from assay.core.projects.service import authenticate
 from assay.core.projects.types import Principal, Scope
 from assay.dialects.edge.route import EdgeRoute
 from assay.dialects.edge.state import ApiState, principal_of, session_of, state_of
@@ -30,7 +29,7 @@ class Mka1Route(EdgeRoute):
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise UnauthenticatedError("Send the API key as `Authorization: Bearer <key>`.")
-        principal = await authenticate(session, token.strip())
+        principal = await state_of(request).authenticator.authenticate(session, token.strip())
         on_behalf_of = request.headers.get("x-on-behalf-of")
         return principal if on_behalf_of is None else principal.delegate(on_behalf_of)
 

@@ -89,5 +89,10 @@ async def get_file_content(file_id: str, caller: FilesReader, session: Session, 
     """Download a file's content."""
     row_id = read_id(Prefix.FILE, file_id, param="file_id")
     content = await service.open_content(session, caller, store=state.files, file_id=row_id)
-    headers = {"Content-Length": str(content.end - content.start)}
+    # Uploaded HTML must not run in the reader's browser as if it were ours.
+    headers = {
+        "Content-Length": str(content.end - content.start),
+        "Content-Disposition": "attachment",
+        "X-Content-Type-Options": "nosniff",
+    }
     return StreamingResponse(content.chunks, media_type=content.file.content_type, headers=headers)

@@ -1,0 +1,15 @@
+"""The dialect's routers, for the server to compose."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from assay.dialects.mka1.routes import files, models, runs, samples, suites
+
+PREFIX = "/api/v1/"
+"""Every path of the dialect begins with this, and none of another dialect's does."""
+
+
+def routers() -> list[APIRouter]:
+    """All routers of the dialect."""
+    return [suites.router, runs.router, samples.router, files.router, models.router]

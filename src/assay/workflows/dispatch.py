@@ -1,0 +1,119 @@
+"""Carrying out what the outbox holds: starting and cancelling workflows, at least once, after the commit.
+
+Every process with a Temporal client runs one dispatcher. It wakes when a request of the same process has committed, and
+every two seconds to sweep up what a crash left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from temporalio.client import Client
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from assay.core.outbox.service import forget, lease_due, postpone
+from assay.core.outbox.types import Action, OutboxEntry, WorkflowCommand
+from assay.db.engine import SessionFactory
+from assay.db.faults import is_transient
+from assay.db.session import transaction
+from assay.workflows.eval_run import shared as eval_run
+
+SWEEP_SECONDS = 2.0
+CALL_TIMEOUT = timedelta(seconds=10)
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def _eval_run_input(arguments: Mapping[str, Any]) -> eval_run.EvalRunInput:
+    return eval_run.EvalRunInput(
+        run_id=str(arguments["run_id"]),
+        execution=int(arguments["execution"]),
+        max_sample_activities=arguments.get("max_sample_activities"),
+    )
+
+
+INPUTS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {eval_run.WORKFLOW: _eval_run_input}
+
+
+class Dispatcher:
+    """Moves commands from the outbox to Temporal."""
+
+    def __init__(self, sessions: SessionFactory, client: Client, *, task_queue: str) -> None:
+        self._sessions = sessions
+        self._client = client
+        self._task_queue = task_queue
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be something new."""
+        self._woken.set()
+
+    async def run_forever(self) -> None:
+        """Dispatch until cancelled. A database or a Temporal that is away is waited for."""
+        while True:
+            self._woken.clear()
+            try:
+                while await self.dispatch_due():
+                    pass
+            except Exception as error:
+                if not is_transient(error):
+                    _log.exception("dispatch_failed")
+                else:
+                    _log.warning("dispatch_postponed", error=repr(error))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), SWEEP_SECONDS)
+
+    async def dispatch_due(self) -> int:
+        """Carry out what is due now.
+
+        Returns:
+            How many commands were taken up.
+        """
+        async with transaction(self._sessions) as session:
+            entries = await lease_due(session)
+        if entries:
+            await asyncio.gather(*(self._carry_out(entry) for entry in entries))
+        return len(entries)
+
+    async def _carry_out(self, entry: OutboxEntry) -> None:
+        try:
+            await self._tell(entry.command)
+        except (RPCError, RuntimeError, OSError) as error:
+            _log.warning("command_postponed", workflow_id=entry.command.workflow_id, error=str(error))
+            async with transaction(self._sessions) as session:
+                await postpone(session, entry, error=str(error))
+            return
+        async with transaction(self._sessions) as session:
+            await forget(session, [entry.id])
+
+    async def _tell(self, command: WorkflowCommand) -> None:
+        if command.action is Action.START:
+            await self._start(command)
+        else:
+            await self._cancel(command)
+
+    async def _start(self, command: WorkflowCommand) -> None:
+        with suppress(WorkflowAlreadyStartedError):
+            await self._client.start_workflow(
+                command.workflow,
+                INPUTS[command.workflow](command.arguments),
+                id=command.workflow_id,
+                task_queue=self._task_queue,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                rpc_timeout=CALL_TIMEOUT,
+            )
+
+    async def _cancel(self, command: WorkflowCommand) -> None:
+        try:
+            await self._client.get_workflow_handle(command.workflow_id).cancel(rpc_timeout=CALL_TIMEOUT)
+        except RPCError as error:
+            # Not found: it has ended, or its start is still to come and will find the run cancelling.
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
