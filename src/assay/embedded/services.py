@@ -149,8 +149,9 @@ class EmbeddedServices:
             await asyncio.sleep(pause_seconds)
             try:
                 await server.start()
-            except ServiceFailedError as exc:
-                reason = exc.message
+            except (DomainError, OSError) as exc:
+                # A full disk may have room again by the next attempt.
+                reason = str(exc)
                 continue
             _log.info("embedded_service_restarted", service=server.name, pid=server.pid)
             return
