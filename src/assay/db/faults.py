@@ -21,7 +21,9 @@ _TRANSIENT_DRIVER_ERRORS = (
 
 def is_transient(error: BaseException) -> bool:
     """Whether trying again later may succeed: connection lost or refused, shutting down, deadlock, pool exhausted."""
-    if isinstance(error, (PoolTimeoutError, OperationalError, InterfaceError, ConnectionError, *_TRANSIENT_DRIVER_ERRORS)):
+    if isinstance(
+        error, (PoolTimeoutError, OperationalError, InterfaceError, ConnectionError, *_TRANSIENT_DRIVER_ERRORS)
+    ):
         return True
     if not isinstance(error, DBAPIError):
         return False

@@ -73,9 +73,7 @@ _TOTALS = text("""
 """)
 
 
-async def fail_run(
-    sessions: SessionFactory, *, run_id: UUID, execution: int, error: Mapping[str, Any]
-) -> None:
+async def fail_run(sessions: SessionFactory, *, run_id: UUID, execution: int, error: Mapping[str, Any]) -> None:
     """Mark a run as failed, unless it has ended or gone on to another execution. Its samples stay as they are."""
     async with transaction(sessions) as session:
         run = await repository.lock_run(session, run_id)

@@ -101,7 +101,9 @@ class JudgeCalls:
         """
         texts = _texts(request.pop("input", None))
         if request:
-            raise HostFunctionError(f"embeddings_create does not know {sorted(request)[0]!r}; it takes model and input.")
+            raise HostFunctionError(
+                f"embeddings_create does not know {sorted(request)[0]!r}; it takes model and input."
+            )
         try:
             reply = await self._gateway.embed(
                 self._plan.config.embedding_model or AUTO if model == AUTO else model, texts

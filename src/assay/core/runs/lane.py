@@ -122,9 +122,7 @@ class Lane:
                 renewer.cancel()
         except* _LaneStoppedError:
             pass
-        return LaneOutcome(
-            self._recorder.recorded, outstanding=not self._exhausted, stopped=self._stopped.is_set()
-        )
+        return LaneOutcome(self._recorder.recorded, outstanding=not self._exhausted, stopped=self._stopped.is_set())
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as outer:

@@ -271,7 +271,9 @@ async def _record(
 
 def _recording(columns: dict[str, str], *, kept: frozenset[str] = frozenset()) -> TextClause:
     """A statement that writes the given columns (name to SQL type); ``kept`` ones keep their value when none comes."""
-    assignments = ", ".join(f"{name} = coalesce(r.{name}, s.{name})" if name in kept else f"{name} = r.{name}" for name in columns)
+    assignments = ", ".join(
+        f"{name} = coalesce(r.{name}, s.{name})" if name in kept else f"{name} = r.{name}" for name in columns
+    )
     declared = ", ".join(f"{name} {sql_type}" for name, sql_type in columns.items())
     return text(f"""
         WITH changed AS (
@@ -287,7 +289,7 @@ def _recording(columns: dict[str, str], *, kept: frozenset[str] = frozenset()) -
             updated_at = now()
         WHERE id = :run_id
         RETURNING status
-    """)  # noqa: S608 - built from the constants below
+    """)
 
 
 _SCORE_COLUMNS = {

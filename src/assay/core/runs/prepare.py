@@ -88,7 +88,9 @@ async def _lay_out(
         renderer = RowRenderer(task, evaluated, fewshot_pool=rows if pool is None else pool)
         for start in range(0, len(evaluated), COPY_BATCH):
             heartbeat()
-            await _insert(session, plan, task_no, renderer, evaluated, range(start, min(start + COPY_BATCH, len(evaluated))))
+            await _insert(
+                session, plan, task_no, renderer, evaluated, range(start, min(start + COPY_BATCH, len(evaluated)))
+            )
         total += len(evaluated) * len(plan.models)
     return total
 

@@ -44,9 +44,7 @@ from assay.db.paging import Page, fetch_page
 from assay.kit.clock import utc_now
 
 
-async def find_run(
-    session: AsyncSession, principal: Principal, *, run_id: UUID, lock: bool = False
-) -> RunRow | None:
+async def find_run(session: AsyncSession, principal: Principal, *, run_id: UUID, lock: bool = False) -> RunRow | None:
     """The row of a visible run, locked against other changes when asked."""
     query = select(RunRow).where(RunRow.id == run_id, visible_to(principal, RunRow))
     return await session.scalar(query.with_for_update() if lock else query)

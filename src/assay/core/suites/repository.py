@@ -21,9 +21,7 @@ async def find_suite(
     return await session.scalar(query.with_for_update() if lock else query)
 
 
-async def list_suites(
-    session: AsyncSession, principal: Principal, *, after: UUID | None, limit: int
-) -> Page[SuiteRow]:
+async def list_suites(session: AsyncSession, principal: Principal, *, after: UUID | None, limit: int) -> Page[SuiteRow]:
     """Visible suites, newest first."""
     return await fetch_page(
         session,

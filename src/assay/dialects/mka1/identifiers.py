@@ -39,7 +39,9 @@ def read_id(prefix: Prefix, text: str, *, param: str) -> UUID:
     """
     digits = text.removeprefix(prefix.value)
     if not text.startswith(prefix.value) or len(digits) != 32:
-        raise UnknownIdError(f"`{param}`: no object has the id {text[:80]!r}; ids here begin with {prefix.value!r}.", param=param)
+        raise UnknownIdError(
+            f"`{param}`: no object has the id {text[:80]!r}; ids here begin with {prefix.value!r}.", param=param
+        )
     try:
         return UUID(hex=digits)
     except ValueError as fault:

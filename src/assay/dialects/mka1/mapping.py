@@ -155,9 +155,7 @@ def to_run(run: Run) -> WireRun:
 
 def to_tokens(tokens: TokenCounts) -> WireTokens:
     """Token sums."""
-    return WireTokens(
-        input=tokens.input, output=tokens.output, cached=tokens.cached, reasoning=tokens.reasoning
-    )
+    return WireTokens(input=tokens.input, output=tokens.output, cached=tokens.cached, reasoning=tokens.reasoning)
 
 
 def to_sample(sample: Sample, *, with_row: bool, with_reasoning: bool) -> WireSample:
@@ -259,4 +257,6 @@ def to_artifacts(run: Run) -> WireArtifacts:
 
 
 def _artifact_ids(run: Run) -> list[str]:
-    return [write_id(Prefix.FILE, file_id) for file_id in (run.result_file_id, run.samples_file_id) if file_id is not None]
+    return [
+        write_id(Prefix.FILE, file_id) for file_id in (run.result_file_id, run.samples_file_id) if file_id is not None
+    ]

@@ -66,4 +66,6 @@ SamplePageLimit = Annotated[int, Query(ge=1, le=500)]
 FilePageLimit = Annotated[int, Query(ge=1, le=10_000)]
 SuiteVersionPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
 SuiteVersionFilter = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
-SampleIndexFilter = Annotated[str | None, Query(description="One index or a comma list."), AfterValidator(_checked_indexes)]
+SampleIndexFilter = Annotated[
+    str | None, Query(description="One index or a comma list."), AfterValidator(_checked_indexes)
+]

@@ -109,16 +109,12 @@ class EvalRunActivities:
     async def fail(self, request: FailInput) -> None:
         """Mark the run as failed."""
         error = {"code": request.code, "message": request.message, **request.details}
-        await fail_run(
-            self._tools.sessions, run_id=UUID(request.run_id), execution=request.execution, error=error
-        )
+        await fail_run(self._tools.sessions, run_id=UUID(request.run_id), execution=request.execution, error=error)
 
     @activity.defn(name=CANCEL)
     async def cancel(self, reference: RunRef) -> None:
         """Mark the run as cancelled."""
-        await mark_cancelled(
-            self._tools.sessions, run_id=UUID(reference.run_id), execution=reference.execution
-        )
+        await mark_cancelled(self._tools.sessions, run_id=UUID(reference.run_id), execution=reference.execution)
 
 
 @asynccontextmanager

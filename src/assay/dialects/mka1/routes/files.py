@@ -26,7 +26,9 @@ class UploadRoute(Mka1Route):
     max_body_bytes = 8 * 1024**3
 
 
-router = APIRouter(prefix="/api/v1/llm/files", tags=["files"], route_class=UploadRoute, dependencies=[documented_auth()])
+router = APIRouter(
+    prefix="/api/v1/llm/files", tags=["files"], route_class=UploadRoute, dependencies=[documented_auth()]
+)
 
 
 @router.post("")

@@ -9,7 +9,7 @@ from assay.core.suites import service
 from assay.core.suites.types import NewSuite
 from assay.dialects.mka1 import mapping
 from assay.dialects.mka1.identifiers import Prefix, read_id
-from assay.dialects.mka1.query import AfterVersion, AfterSuite, PageLimit, SuiteVersionPath
+from assay.dialects.mka1.query import AfterSuite, AfterVersion, PageLimit, SuiteVersionPath
 from assay.dialects.mka1.route import EvalsReader, EvalsWriter, Mka1Route, Session, State, documented_auth
 from assay.dialects.mka1.wire.base import WireList
 from assay.dialects.mka1.wire.suites import CreateSuite, CreateVersion, WireSuite, WireSuiteDeleted, WireVersion

@@ -1,0 +1,110 @@
+"""What every process of Assay opens: engine, files, gateway, sandbox, Temporal client. Closed in reverse order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from assay.core.files.store import FileStore, open_file_store
+from assay.db.engine import SessionFactory, open_engine, session_factory
+from assay.gateway.gateway import Gateway, open_gateway
+from assay.kit.errors import UnavailableError
+from assay.kit.secrets import SecretBox
+from assay.metrics import observe_model_call
+from assay.sandbox.contract import Sandbox
+from assay.sandbox.monty import MontySandbox
+from assay.settings import Settings, TemporalSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the services are, embedded or external."""
+
+    database_url: str
+    temporal_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The open resources of a process."""
+
+    settings: Settings
+    engine: AsyncEngine
+    sessions: SessionFactory
+    files: FileStore
+    gateway: Gateway
+    temporal: Client
+
+
+class TemporalUnreachableError(UnavailableError):
+    """Temporal did not answer."""
+
+    code = "temporal_unreachable"
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, addresses: Addresses, *, secret_key: str | None) -> AsyncGenerator[Runtime]:
+    """Open a process's resources.
+
+    Args:
+        settings: All settings.
+        addresses: Where PostgreSQL and Temporal are.
+        secret_key: Opens stored secrets; None when there are none to open.
+
+    Raises:
+        TemporalUnreachableError: Temporal did not answer.
+    """
+    async with AsyncExitStack() as stack:
+        engine = open_engine(
+            addresses.database_url,
+            pool_size=settings.database.pool_size,
+            statement_timeout_seconds=settings.database.statement_timeout_seconds,
+        )
+        stack.push_async_callback(engine.dispose)
+        sessions = session_factory(engine)
+        gateway = await stack.enter_async_context(
+            await open_gateway(
+                settings,
+                sessions,
+                secrets=None if secret_key is None else SecretBox(secret_key),
+                observer=observe_model_call,
+                folder=None,
+            )
+        )
+        yield Runtime(
+            settings=settings,
+            engine=engine,
+            sessions=sessions,
+            files=open_file_store(settings.files.url, folder=settings.core.home / "files"),
+            gateway=gateway,
+            temporal=await connect_temporal(settings.temporal, addresses.temporal_address),
+        )
+
+
+async def connect_temporal(settings: TemporalSettings, address: str) -> Client:
+    """A client of the configured namespace.
+
+    Raises:
+        TemporalUnreachableError: Nobody answers there.
+    """
+    try:
+        return await Client.connect(
+            address,
+            namespace=settings.namespace,
+            tls=settings.tls,
+            api_key=None if settings.api_key is None else settings.api_key.get_secret_value(),
+        )
+    except (RPCError, RuntimeError) as error:
+        raise TemporalUnreachableError(f"Temporal does not answer at {address}: {error}") from error
+
+
+@asynccontextmanager
+async def open_sandbox() -> AsyncGenerator[Sandbox]:
+    """The sandbox of a worker."""
+    async with MontySandbox() as sandbox:
+        yield sandbox

@@ -1,0 +1,149 @@
+"""The API role: the dialects on one FastAPI application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from time import perf_counter
+from uuid import uuid4
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy import text
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from assay.core.projects.authentication import Authenticator
+from assay.dialects.edge.state import ApiState
+from assay.dialects.mka1 import app as mka1
+from assay.dialects.mka1.errors import envelope
+from assay.kit.logging import log_context
+from assay.metrics import REQUEST_SECONDS, REQUESTS
+from assay.runtime import Runtime
+
+READY_TIMEOUT_SECONDS = 2.0
+
+_log = structlog.stdlib.get_logger(__name__)
+
+OpenState = Callable[[], AbstractAsyncContextManager[ApiState]]
+
+
+def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiState:
+    """What the routes need of a runtime."""
+    return ApiState(
+        sessions=runtime.sessions,
+        authenticator=Authenticator(),
+        files=runtime.files,
+        max_file_bytes=runtime.settings.files.max_bytes,
+        catalog=runtime.gateway.catalog,
+        wake_dispatcher=wake_dispatcher,
+    )
+
+
+def create_app(open_state: OpenState) -> FastAPI:
+    """The application.
+
+    Args:
+        open_state: Opens what the routes need; entered and left with the application's lifespan.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with open_state() as state:
+            app.state.api = state
+            yield
+
+    app = FastAPI(
+        title="Assay",
+        summary="Continuous evaluation and improvement of LLM applications and agents.",
+        version="0.1.0",
+        lifespan=lifespan,
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    for router in mka1.routers():
+        app.include_router(router)
+    _add_operations(app)
+    app.add_exception_handler(HTTPException, _render_http_exception)
+    app.add_exception_handler(Exception, _render_unexpected)
+    app.add_middleware(RequestLog)
+    return app
+
+
+def _add_operations(app: FastAPI) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> PlainTextResponse:
+        """The process is alive."""
+        return PlainTextResponse("ok")
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz(request: Request) -> Response:
+        """The process can serve: its database answers."""
+        state: ApiState = request.app.state.api
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_SECONDS), state.sessions() as session:
+                await session.execute(text("SELECT 1"))
+        except Exception as error:
+            return JSONResponse({"status": "unavailable", "database": type(error).__name__}, 503)
+        return JSONResponse({"status": "ready"})
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        """Counters for Prometheus."""
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _render_http_exception(request: Request, error: Exception) -> Response:
+    """Paths and verbs that no route has, in the envelope that every dialect's client can read."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = error.headers if isinstance(error, HTTPException) else None
+    known = {404: ("No such path.", "not_found_error"), 405: ("This path has no such method.", "invalid_request_error")}
+    message, word = known.get(status, (str(getattr(error, "detail", error)), "invalid_request_error"))
+    return JSONResponse(envelope(message, kind_word=word), status, headers)
+
+
+async def _render_unexpected(request: Request, error: Exception) -> Response:
+    """A fault of ours: the reader gets an id to quote, the log gets everything."""
+    request_id = str(request.scope.get("request_id", ""))
+    body = envelope(f"Internal error. Quote request id {request_id}.", kind_word="internal_error")
+    return JSONResponse(body, 500, {"X-Request-Id": request_id})
+
+
+class RequestLog:
+    """Gives each request an id, counts and times it by route, and logs what failed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = scope["request_id"] = uuid4().hex
+        started = perf_counter()
+        status = 500
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        with log_context(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_and_note)
+            finally:
+                _note(scope, status, perf_counter() - started)
+
+
+def _note(scope: Scope, status: int, seconds: float) -> None:
+    route = getattr(scope.get("route"), "path", "unmatched")
+    REQUESTS.labels(scope["method"], route, str(status)).inc()
+    REQUEST_SECONDS.labels(scope["method"], route).observe(seconds)
+    log = _log.warning if status >= 500 else _log.debug
+    log("request", method=scope["method"], path=scope["path"], status=status, milliseconds=round(seconds * 1000, 1))

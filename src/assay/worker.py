@@ -1,0 +1,82 @@
+"""The worker role: polls Temporal, carries runs out, dispatches the outbox and sweeps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
+
+import structlog
+from temporalio.worker import Worker
+
+from assay.core.files.service import sweep_files
+from assay.core.requests.service import forget_expired
+from assay.core.runs.lane import LaneTools
+from assay.db.session import transaction
+from assay.runtime import Runtime, open_sandbox
+from assay.workflows.dispatch import Dispatcher
+from assay.workflows.eval_run.activities import EvalRunActivities
+from assay.workflows.eval_run.workflow import EvalRunWorkflow
+
+GRACE = timedelta(seconds=5)
+"""How long activities may go on once the worker is asked to stop; then they are taken up elsewhere."""
+SWEEP_SECONDS = 60.0
+MAX_CONCURRENT_ACTIVITIES = 100
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@asynccontextmanager
+async def running_worker(runtime: Runtime) -> AsyncGenerator[Dispatcher]:
+    """Run the worker inside the block; gives the process's dispatcher."""
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(open_sandbox())
+        tools = LaneTools(runtime.sessions, runtime.gateway, sandbox)
+        activities = EvalRunActivities(tools, runtime.files)
+        dispatcher = await stack.enter_async_context(running_dispatcher(runtime))
+        await stack.enter_async_context(_background(lambda: _sweep_forever(runtime)))
+        await stack.enter_async_context(
+            Worker(
+                runtime.temporal,
+                task_queue=runtime.settings.temporal.task_queue,
+                workflows=[EvalRunWorkflow],
+                activities=activities.all(),
+                max_concurrent_activities=MAX_CONCURRENT_ACTIVITIES,
+                graceful_shutdown_timeout=GRACE,
+                max_heartbeat_throttle_interval=timedelta(seconds=2),
+                default_heartbeat_throttle_interval=timedelta(seconds=2),
+            )
+        )
+        _log.info("worker_started", task_queue=runtime.settings.temporal.task_queue)
+        yield dispatcher
+
+
+@asynccontextmanager
+async def running_dispatcher(runtime: Runtime) -> AsyncGenerator[Dispatcher]:
+    """Dispatch the outbox inside the block."""
+    dispatcher = Dispatcher(runtime.sessions, runtime.temporal, task_queue=runtime.settings.temporal.task_queue)
+    async with _background(dispatcher.run_forever):
+        yield dispatcher
+
+
+@asynccontextmanager
+async def _background(step: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
+    task = asyncio.ensure_future(step())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _sweep_forever(runtime: Runtime) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        try:
+            async with transaction(runtime.sessions) as session:
+                await sweep_files(session, store=runtime.files)
+                await forget_expired(session)
+        except Exception:
+            _log.exception("sweep_failed")
