@@ -225,8 +225,8 @@ class HostFunctionError(UnavailableError):
 class HostFunctions(Protocol):
     """The models that a grader may call through ``ctx``. The caller resolves ``auto`` and counts costs.
 
-    Both take the keyword arguments of the user's call and return a JSON-ready value. They should have a timeout of their
-    own, and raise `HostFunctionError` for a failure that the user should read; the text of any other exception is
+    Both take the keyword arguments of the user's call and return a JSON-ready value. They should have a timeout of
+    their own, and raise `HostFunctionError` for a failure that the user should read; the text of any other exception is
     withheld from user code.
     """
 
@@ -256,8 +256,8 @@ class Sandbox(Protocol):
     """Runs checked programs. Safe for concurrent calls from one event loop; every call may be cancelled.
 
     All methods raise `SandboxUnavailableError` when the sandbox itself fails (after one retry on a fresh worker),
-    `SandboxInputError` when a case, row or metadata is not JSON, and `SandboxCodeError` when the program was checked for
-    another entry point.
+    `SandboxInputError` when a case, row or metadata is not JSON, and `SandboxCodeError` when the program was checked
+    for another entry point.
     """
 
     async def __aenter__(self) -> Self:

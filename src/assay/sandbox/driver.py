@@ -78,7 +78,7 @@ def run_many(source, entry, seeded, reload, cases, metadata, limit):
     return json.dumps(replies)
 """
 
-LOAD = DRIVER + "load(source, entry)\nNone"
+LOAD = DRIVER + "load(source, entry)\nencode(None, limit)"
 RUN_ONE = DRIVER + "run_one(source, entry, seeded, arguments, metadata, None, limit)"
 RUN_ONE_WITH_MODELS = DRIVER + f"host = {HOST_NAME}\nrun_one(source, entry, seeded, arguments, metadata, host, limit)"
 RUN_MANY = DRIVER + "run_many(source, entry, seeded, reload, cases, metadata, limit)"

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic_monty import (
     AsyncFunctionSnapshot,
@@ -25,13 +25,14 @@ from pydantic_monty import (
 )
 
 from assay.sandbox.contract import CodeFailure, FailureKind, Limits, ModelAccess, Program, SandboxUnavailableError
-from assay.sandbox.driver import HOST_NAME, RUN_ONE, RUN_ONE_WITH_MODELS
+from assay.sandbox.driver import HOST_NAME, LOAD, RUN_ONE, RUN_ONE_WITH_MODELS
 from assay.sandbox.failures import clean, failure_from, timeout_message
 from assay.sandbox.models import ModelBridge
 
 # Monty's own clock stops the code first and knows the line; ours is for a worker that no longer looks at its clock.
 _GRACE_SECONDS = 2.0
 _SUSPENSIONS = 2000
+_CHECKOUTS_PER_WORKER = 1000
 
 
 class WorkerDiedError(Exception):
@@ -51,8 +52,8 @@ class Execution:
     """One call of a program's entry point."""
 
     program: Program
-    arguments: str
-    """JSON array of the positional arguments, without ``ctx``."""
+    arguments: str | None
+    """JSON array of the positional arguments, without ``ctx``; ``None`` to load the program and call nothing."""
     metadata: str | None
     """JSON object for ``ctx.metadata``; ``None`` when the entry point takes no ``ctx``."""
     limits: Limits
@@ -136,34 +137,67 @@ class OutputOverflowError(Exception):
     """The program printed too much."""
 
 
-async def open_session(
-    stack: AsyncExitStack, pool: AsyncMonty, limits: Limits, *, seconds: float | None = None
-) -> AsyncMontySession:
-    """Take a worker until ``stack`` closes; a feed still running by then is killed with its worker.
+class WorkerPool:
+    """Workers of one sort.
 
     Args:
-        stack: Owner of the session.
-        pool: Where the worker comes from.
-        limits: Bounds that the worker enforces.
-        seconds: Another time limit than that of ``limits``.
-
-    Raises:
-        SandboxUnavailableError: No worker could be started.
+        max_processes: Most workers alive at once; further executions wait for one.
+        binary_path: The ``monty`` binary; the installed one by default.
     """
-    bounds: ResourceLimits = {
-        "max_feed_duration_secs": limits.timeout_seconds if seconds is None else seconds,
-        "max_memory": limits.max_memory_bytes,
-        "max_recursion_depth": limits.max_recursion_depth,
-        "max_suspensions": _SUSPENSIONS,
-    }
-    checkout = pool.checkout(limits=bounds, os_policy={"sleep": "zero", "random_start": {"seed": 0}})
-    try:
-        return await stack.enter_async_context(checkout)
-    except (MontyError, RuntimeError, OSError) as exc:
-        raise SandboxUnavailableError(f"no sandbox worker could be started: {exc}") from exc
+
+    def __init__(self, max_processes: int, *, binary_path: str | None) -> None:
+        self._max_processes = max_processes
+        self._monty = AsyncMonty(
+            binary_path=binary_path,
+            min_processes=1,
+            max_processes=max_processes,
+            max_checkouts_per_worker=_CHECKOUTS_PER_WORKER,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._monty.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._monty.__aexit__(*error)
+
+    async def open_session(
+        self, stack: AsyncExitStack, limits: Limits, *, seconds: float | None = None
+    ) -> AsyncMontySession:
+        """Take a worker until ``stack`` closes; a feed still running by then is killed with its worker.
+
+        Args:
+            stack: Owner of the session.
+            limits: Bounds that the worker enforces.
+            seconds: Another time limit than that of ``limits``.
+
+        Raises:
+            SandboxUnavailableError: No worker could be started.
+        """
+        bounds: ResourceLimits = {
+            "max_feed_duration_secs": limits.timeout_seconds if seconds is None else seconds,
+            "max_memory": limits.max_memory_bytes,
+            "max_recursion_depth": limits.max_recursion_depth,
+            "max_suspensions": _SUSPENSIONS,
+        }
+        # A worker that died while idle is noticed here; in the worst case all of them did.
+        for _ in range(self._max_processes):
+            with suppress(MontyCrashedError):
+                return await self._enter(stack, bounds)
+        try:
+            return await self._enter(stack, bounds)
+        except MontyCrashedError as exc:
+            raise SandboxUnavailableError(f"sandbox workers die as they start: {exc}") from exc
+
+    async def _enter(self, stack: AsyncExitStack, bounds: ResourceLimits) -> AsyncMontySession:
+        checkout = self._monty.checkout(limits=bounds, os_policy={"sleep": "zero", "random_start": {"seed": 0}})
+        try:
+            return await stack.enter_async_context(checkout)
+        except (RuntimeError, OSError) as exc:
+            raise SandboxUnavailableError(f"no sandbox worker could be started: {exc}") from exc
 
 
-async def execute(execution: Execution, pool: AsyncMonty) -> Reply | CodeFailure:
+async def execute(execution: Execution, pool: WorkerPool) -> Reply | CodeFailure:
     """Run to the end, in a fresh session.
 
     Raises:
@@ -175,7 +209,7 @@ async def execute(execution: Execution, pool: AsyncMonty) -> Reply | CodeFailure
     bridge = None if execution.models is None else ModelBridge(execution.models)
     wall = limits.timeout_seconds + (_GRACE_SECONDS if bridge is None else 0)
     async with AsyncExitStack() as stack:
-        session = await open_session(stack, pool, limits)
+        session = await pool.open_session(stack, limits)
         try:
             async with asyncio.timeout(wall):
                 text = await _drive(execution, session, printed, bridge)
@@ -195,7 +229,8 @@ async def execute(execution: Execution, pool: AsyncMonty) -> Reply | CodeFailure
 
 async def _drive(execution: Execution, session: AsyncMontySession, printed: Printed, bridge: ModelBridge | None) -> str:
     if bridge is None:
-        return await printed.watch(session.feed_run(RUN_ONE, inputs=execution.inputs(), print_callback=printed))
+        code = LOAD if execution.arguments is None else RUN_ONE
+        return await printed.watch(session.feed_run(code, inputs=execution.inputs(), print_callback=printed))
     snapshot: AsyncSnapshot = await printed.watch(
         session.feed_start(RUN_ONE_WITH_MODELS, inputs=execution.inputs(), print_callback=printed)
     )
@@ -222,7 +257,7 @@ async def _next_step(snapshot: AsyncSnapshot, bridge: ModelBridge) -> AsyncSnaps
 
 
 def _host_function(function: str, request: str) -> str:
-    """Stands for the model bridge inside the worker; its calls surface as snapshots and are answered by `_next_step`."""
+    """Stands for the model bridge inside the worker; its calls surface as snapshots, which `_next_step` answers."""
     raise RuntimeError(f"{function} was called outside of an execution")
 
 

@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import orjson
-from pydantic_monty import AsyncMonty, MontyError
+from pydantic_monty import MontyError
 
 from assay.sandbox.contract import (
     DEFAULT_LIMITS,
@@ -48,18 +48,18 @@ from assay.sandbox.contract import (
     Transformed,
     TransformedBatch,
 )
-from assay.sandbox.driver import LOAD, RUN_MANY
+from assay.sandbox.driver import RUN_MANY
 from assay.sandbox.execution import (
     Execution,
     OutputOverflowError,
     Printed,
     Reply,
     WorkerDiedError,
+    WorkerPool,
     execute,
-    open_session,
     program_inputs,
 )
-from assay.sandbox.failures import clean, failure_from
+from assay.sandbox.failures import clean
 from assay.sandbox.results import ResultError, decode, describe_type, parse_batch, parse_grade, parse_row, parse_rows
 
 _CHUNK_CASES = 250
@@ -67,7 +67,6 @@ _CHUNK_SECONDS = 2.0
 _CHUNK_STRIKES = 2
 # The text of a chunk, the values parsed from it and their encoded results must fit into the sandbox together.
 _CHUNK_SHARE_OF_MEMORY = 32
-_CHECKOUTS_PER_WORKER = 1000
 
 _Result = TypeVar("_Result", Graded, BatchGraded, Transformed, TransformedBatch)
 
@@ -125,8 +124,8 @@ class MontySandbox:
     """
 
     def __init__(self, *, max_workers: int = 2, max_model_workers: int = 32, binary_path: str | None = None) -> None:
-        self._pure = _pool(max_workers, binary_path)
-        self._waiting = _pool(max_model_workers, binary_path)
+        self._pure = WorkerPool(max_workers, binary_path=binary_path)
+        self._waiting = WorkerPool(max_model_workers, binary_path=binary_path)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -151,9 +150,12 @@ class MontySandbox:
 
     async def check(self, program: Program, *, limits: Limits = DEFAULT_LIMITS) -> None:
         """See `Sandbox.check`."""
-        failure = await self._load(program, limits)
-        if failure is not None:
-            raise SandboxCodeError(failure.message, line=failure.line)
+        loading = Execution(
+            program=program, arguments=None, metadata=None, limits=limits, result_characters=limits.max_result_bytes
+        )
+        outcome = await self._run_alone(loading)
+        if isinstance(outcome, CodeFailure):
+            raise SandboxCodeError(outcome.message, line=outcome.line)
 
     async def grade(
         self,
@@ -266,7 +268,7 @@ class MontySandbox:
             "limit": job.limits.max_result_bytes,
         }
         async with AsyncExitStack() as stack:
-            session = await open_session(stack, self._pure, job.limits, seconds=seconds)
+            session = await self._pure.open_session(stack, job.limits, seconds=seconds)
             try:
                 return json.loads(
                     await printed.watch(session.feed_run(RUN_MANY, inputs=inputs, print_callback=printed))
@@ -295,33 +297,10 @@ class MontySandbox:
         """Tell code that kills its worker from a sandbox that is broken."""
         try:
             async with AsyncExitStack() as stack:
-                session = await open_session(stack, self._pure, DEFAULT_LIMITS)
+                session = await self._pure.open_session(stack, DEFAULT_LIMITS)
                 await session.feed_run("1 + 1")
         except MontyError as exc:
             raise SandboxUnavailableError(f"sandbox workers keep dying: {cause}") from exc
-
-    async def _load(self, program: Program, limits: Limits) -> CodeFailure | None:
-        printed = Printed(limits.max_output_bytes)
-        async with AsyncExitStack() as stack:
-            session = await open_session(stack, self._pure, limits)
-            try:
-                await printed.watch(session.feed_run(LOAD, inputs=program_inputs(program), print_callback=printed))
-            except OutputOverflowError:
-                return CodeFailure(
-                    FailureKind.OUTPUT, f"it prints more than {limits.max_output_bytes} bytes when loaded"
-                )
-            except MontyError as exc:
-                return failure_from(exc, limits=limits, bridge=None, printed=printed.text)
-        return None
-
-
-def _pool(max_processes: int, binary_path: str | None) -> AsyncMonty:
-    return AsyncMonty(
-        binary_path=binary_path,
-        min_processes=1,
-        max_processes=max_processes,
-        max_checkouts_per_worker=_CHECKOUTS_PER_WORKER,
-    )
 
 
 def _expect(program: Program, entry_point: EntryPoint) -> None:

@@ -24,8 +24,25 @@ _WITH_CTX = frozenset({EntryPoint.GRADE, EntryPoint.GRADE_BATCH})
 
 # Modules whose functions are pure, or whose state the driver sets anew for each case (`random`).
 _STATELESS_MODULES = frozenset(
-    "base64 binascii bisect collections copy dataclasses datetime functools hashlib itertools json math random re time "
-    "typing unicodedata".split()
+    [
+        "base64",
+        "binascii",
+        "bisect",
+        "collections",
+        "copy",
+        "dataclasses",
+        "datetime",
+        "functools",
+        "hashlib",
+        "itertools",
+        "json",
+        "math",
+        "random",
+        "re",
+        "time",
+        "typing",
+        "unicodedata",
+    ]
 )
 _IMMUTABLE_CALLS = frozenset({"re.compile", "frozenset", "float", "int", "str"})
 

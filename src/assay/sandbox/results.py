@@ -31,6 +31,8 @@ MAX_METRIC_NAME = 128
 _SCORES_FORM = frozenset({"scores", "judge", "extracted_output"})
 _EXPECTED = 'return a number, a dict of metric to number, or {"scores": {…}, "judge": {…}, "extracted_output": "…"}'
 
+_EXPECTED_BATCH = 'return a list with one result per sample, or {"samples": […], "metrics": {…}}'
+
 
 class ResultError(ValueError):
     """The value is not a result; the message is for the author of the code."""
@@ -80,16 +82,12 @@ def parse_batch(value: Any, *, count: int, metric_id: str) -> BatchGraded:
     if isinstance(value, dict):
         mapping = cast("dict[str, Any]", value)
         if unknown := sorted(mapping.keys() - {"samples", "metrics"}):
-            raise ResultError(
-                f'unknown key {unknown[0][:100]!r}; return a list, or {{"samples": […], "metrics": {{…}}}}'
-            )
+            raise ResultError(f"unknown key {unknown[0][:100]!r}; {_EXPECTED_BATCH}")
         if mapping.get("metrics") not in (None, {}):
             metrics = parse_scores(mapping["metrics"], '"metrics"')
         value = mapping.get("samples")
     if not isinstance(value, list):
-        raise ResultError(
-            f'`grade_batch` returned {describe(value)}; return a list with one result per sample, or {{"samples": […], "metrics": {{…}}}}'
-        )
+        raise ResultError(f"`grade_batch` returned {describe(value)}; {_EXPECTED_BATCH}")
     elements = cast("list[Any]", value)
     if len(elements) != count:
         raise ResultError(
@@ -191,6 +189,8 @@ def _check_storable(value: Any, where: str) -> None:
     pending = [value]
     while pending:
         current = pending.pop()
+        if isinstance(current, int) and not -(2**63) <= current < 2**64:
+            _refuse(f"{where} holds an integer of more than 64 bits")
         if isinstance(current, str):
             if "\0" in current:
                 _refuse(f"{where} holds a NUL character")
@@ -223,4 +223,4 @@ def describe_type(name: str, entry_point: EntryPoint) -> str:
         return f"`{entry_point}` returned a {name} with something in it that JSON cannot express"
     if name == "int":
         return f"`{entry_point}` returned an integer too large for a float; a score must be a finite number"
-    return f"`{entry_point}` returned a value of type {name[:100]!r}, which is not a result; convert it to plain JSON values"
+    return f"`{entry_point}` returned a value of type {name[:100]!r}, not a result; convert it to JSON values"
