@@ -1,9 +1,13 @@
 """User Python, run where it can do no harm.
 
-    core ──> Sandbox (contract.py) <── MontySandbox (monty.py)
-                 │                          │
-              Program (program.py)       one execution (session.py), driver inside the worker (driver.py)
-              Outcome (contract.py)      return values (results.py), model access (models.py)
+    contract.py   what a sandbox promises; limits, outcomes, errors
+    program.py    reading source without running it: entry point, arity, isolation
+    monty.py      `MontySandbox`: two lanes for cases, on worker processes
+    execution.py  one execution in one worker, and how it ended
+    driver.py     the trusted half inside the worker
+    models.py     model calls of user code, within a budget
+    results.py    return values to scores and rows
+    failures.py   interpreter errors to messages for the author of the code
 
 A grader or preprocessor that fails is a result (`CodeFailure`); a sandbox that fails is an exception.
 """

@@ -62,11 +62,13 @@ from assay.sandbox.execution import (
 from assay.sandbox.failures import clean
 from assay.sandbox.results import ResultError, decode, describe_type, parse_batch, parse_grade, parse_row, parse_rows
 
-_CHUNK_CASES = 250
+_CHUNK_CASES = 500
 _CHUNK_SECONDS = 2.0
 _CHUNK_STRIKES = 2
 # The text of a chunk, the values parsed from it and their encoded results must fit into the sandbox together.
 _CHUNK_SHARE_OF_MEMORY = 32
+# A larger reply would hold up the event loop for milliseconds; it is parsed in a thread.
+_READ_HERE_CHARACTERS = 256 * 1024
 
 _Result = TypeVar("_Result", Graded, BatchGraded, Transformed, TransformedBatch)
 
@@ -239,7 +241,9 @@ class MontySandbox:
             else:
                 message = f"not run: the batch had used up its {job.limits.batch_seconds:g} s"
                 reply = CodeFailure(FailureKind.TIMEOUT, message)
-            outcomes.append(reply if isinstance(reply, CodeFailure) else _interpret(reply, job, parse))
+            outcomes.append(reply if isinstance(reply, CodeFailure) else await _read(reply, job, parse))
+            if index % _CHUNK_CASES == 0:
+                await asyncio.sleep(0)
         return outcomes
 
     async def _run_together(self, job: _Job, deadline: float) -> dict[int, Reply]:
@@ -322,6 +326,12 @@ def _metadata(program: Program, metadata: Mapping[str, Any] | None) -> str | Non
 def _useful(program: Program, models: ModelAccess | None) -> ModelAccess | None:
     """A program that takes no ``ctx`` cannot call a model, so it need not wait for a worker that may."""
     return models if program.takes_ctx else None
+
+
+async def _read(reply: Reply, job: _Job, parse: Callable[[Any], _Result]) -> _Result | CodeFailure:
+    if len(reply.text) > _READ_HERE_CHARACTERS:
+        return await asyncio.to_thread(_interpret, reply, job, parse)
+    return _interpret(reply, job, parse)
 
 
 def _interpret(reply: Reply, job: _Job, parse: Callable[[Any], _Result]) -> _Result | CodeFailure:
