@@ -22,7 +22,7 @@ from assay.gateway.providers.base import (
     Recording,
     unsupported,
 )
-from assay.gateway.providers.parsing import count, malformed, split_thinking
+from assay.gateway.providers.parsing import count, malformed, split_thinking, text_or_none
 from assay.gateway.providers.transport import Transport
 from assay.gateway.types import Message, ModelRequest, ToolCall, Usage
 
@@ -240,12 +240,13 @@ def parse_messages(provider: str, body: Any, *, prefilled: bool = False) -> RawR
             elif kind == "tool_use":
                 calls.append(ToolCall(block["id"], block["name"], orjson.dumps(block["input"]).decode()))
         usage = _usage(body.get("usage") or {})
-        stop_reason = body.get("stop_reason")
+        stop_reason = text_or_none(body.get("stop_reason"))
+        text, thought = "".join(texts), "\n\n".join(thoughts)
     except (KeyError, TypeError, AttributeError) as exc:
         raise malformed(provider, exc) from exc
-    text, reasoning = split_thinking("".join(texts), open_at_start=prefilled)
-    finish = _FINISH.get(stop_reason, stop_reason)
-    return RawReply(text, body.get("id"), finish, "\n\n".join(thoughts) or reasoning, usage, tuple(calls))
+    text, reasoning = split_thinking(text, open_at_start=prefilled)
+    finish = None if stop_reason is None else _FINISH.get(stop_reason, stop_reason)
+    return RawReply(text, text_or_none(body.get("id")), finish, thought or reasoning, usage, tuple(calls))
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:

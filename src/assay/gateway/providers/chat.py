@@ -16,7 +16,7 @@ from yarl import URL
 from assay.gateway.entries import ProviderEntry, ResolvedModel
 from assay.gateway.generation import Generation
 from assay.gateway.providers.base import AttemptCall, RawReply, unsupported
-from assay.gateway.providers.parsing import malformed, openai_usage, split_thinking
+from assay.gateway.providers.parsing import malformed, openai_usage, split_thinking, text_or_none
 from assay.gateway.providers.transport import Transport
 from assay.gateway.types import Message, ModelRequest, ToolCall
 
@@ -182,7 +182,12 @@ def parse_chat(provider: str, body: Any, *, prefilled: bool = False) -> RawReply
     if not isinstance(reasoning, str):
         text, reasoning = split_thinking(text, open_at_start=prefilled)
     return RawReply(
-        text, body.get("id"), choice.get("finish_reason"), reasoning, openai_usage(body.get("usage")), tool_calls
+        text,
+        text_or_none(body.get("id")),
+        text_or_none(choice.get("finish_reason")),
+        reasoning,
+        openai_usage(body.get("usage")),
+        tool_calls,
     )
 
 

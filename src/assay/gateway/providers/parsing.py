@@ -22,6 +22,11 @@ def count(value: Any) -> int | None:
     return value if type(value) is int and value >= 0 else None
 
 
+def text_or_none(value: Any) -> str | None:
+    """A text, or None for anything that is not one."""
+    return value if isinstance(value, str) else None
+
+
 def malformed(provider: str, problem: object) -> MalformedReplyError:
     """The error for JSON that is not the promised reply."""
     return MalformedReplyError(f"{provider}: the answer has an unexpected form: {problem!r:.200}", status=200)

@@ -14,7 +14,7 @@ from yarl import URL
 from assay.gateway.entries import ProviderEntry, ResolvedModel
 from assay.gateway.generation import Generation
 from assay.gateway.providers.base import AttemptCall, RawReply, unsupported
-from assay.gateway.providers.parsing import malformed, openai_usage, split_thinking
+from assay.gateway.providers.parsing import malformed, openai_usage, split_thinking, text_or_none
 from assay.gateway.providers.transport import Transport
 from assay.gateway.types import Message, ModelRequest, ToolCall
 
@@ -135,12 +135,18 @@ def parse_response(provider: str, body: Any) -> RawReply:
                 thoughts += [part["text"] for part in (item.get("content") or item.get("summary") or ())]
             elif kind == "function_call":
                 calls.append(ToolCall(str(item.get("call_id") or item["id"]), item["name"], item["arguments"]))
+        text, thought = "".join(texts), "\n\n".join(thoughts)
         details: dict[str, Any] = body.get("incomplete_details") or {}
         reason: str | None = details.get("reason")
     except (KeyError, TypeError, AttributeError) as exc:
         raise malformed(provider, exc) from exc
-    text, reasoning = split_thinking("".join(texts), open_at_start=False)
+    text, reasoning = split_thinking(text, open_at_start=False)
     finish = _FINISH.get(reason, reason) if reason else ("tool_calls" if calls else "stop")
     return RawReply(
-        text, body.get("id"), finish, "\n\n".join(thoughts) or reasoning, openai_usage(body.get("usage")), tuple(calls)
+        text,
+        text_or_none(body.get("id")),
+        text_or_none(finish),
+        thought or reasoning,
+        openai_usage(body.get("usage")),
+        tuple(calls),
     )
