@@ -278,7 +278,8 @@ def _recording(columns: dict[str, str], *, kept: frozenset[str] = frozenset()) -
     return text(f"""
         WITH changed AS (
             UPDATE run_samples s SET status = r.status, {assignments}
-            FROM json_to_recordset(CAST(:rows AS json)) AS r (t smallint, m smallint, i integer, status text, {declared})
+            FROM json_to_recordset(CAST(:rows AS json))
+                AS r (t smallint, m smallint, i integer, status text, {declared})
             WHERE s.run_id = :run_id AND s.task_no = r.t AND s.model_no = r.m AND s.sample_index = r.i
               AND s.status IN ('queued', 'ready_to_score')
             RETURNING s.status

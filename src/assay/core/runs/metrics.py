@@ -197,7 +197,7 @@ async def _add_metrics(session: AsyncSession, plan: RunPlan, tallies: Mapping[Gr
         if row.metric in _omitted(plan.tasks[row.task_no]):
             continue
         tallies[row.task_no, row.model_no].accumulators[row.metric] = accumulator_from_moments(
-            count=row.count, mean=row.mean, variance=row.variance, binary=row.is_binary
+            count=row.n, mean=row.mean, variance=row.variance, binary=row.is_binary
         )
     for (task_no, _), tally in tallies.items():
         for metric in plan.tasks[task_no].metrics:
@@ -210,7 +210,7 @@ def _omitted(task: CompiledTask) -> set[str]:
 
 
 _MOMENTS = text("""
-    SELECT task_no, model_no, metric, count(*) AS count, avg(value) AS mean, var_samp(value) AS variance,
+    SELECT task_no, model_no, metric, count(*) AS n, avg(value) AS mean, var_samp(value) AS variance,
            bool_and(value IN (0, 1)) AS is_binary
     FROM (
         SELECT s.task_no, s.model_no, score.key AS metric, CAST(score.value AS double precision) AS value
@@ -232,15 +232,15 @@ async def _classify(session: AsyncSession, plan: RunPlan, task_no: int) -> dict[
         choices = choices_for(task, {"choices": row.choices})
         outcome = task.scorer.score(ScoredOutput(row.extracted or "", row.extracted, row.target, choices))
         if isinstance(outcome, Scored) and outcome.expected is not None:
-            accumulator.add(outcome.expected, outcome.predicted, count=row.count)
+            accumulator.add(outcome.expected, outcome.predicted, count=row.n)
         else:
-            accumulator.add_unscored(row.count)
+            accumulator.add_unscored(row.n)
     return {model_no: _describe_labels(accumulator) for model_no, accumulator in accumulators.items()}
 
 
 _LABELS = text("""
     SELECT s.model_no, i.target, s.extracted_output AS extracted, i.dataset_row->'choices' AS choices,
-           count(*) AS count
+           count(*) AS n
     FROM run_samples s
     JOIN run_items i ON i.run_id = s.run_id AND i.task_no = s.task_no AND i.sample_index = s.sample_index
     WHERE s.run_id = :run_id AND s.task_no = :task_no AND s.status = 'completed'

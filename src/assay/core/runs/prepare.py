@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.datasets.reading import infer_format, read_rows
-from assay.core.datasets.types import DatasetFormat, Row
+from assay.core.datasets.types import DatasetFormat
 from assay.core.files.service import open_content
 from assay.core.files.store import FileStore
 from assay.core.runs import ledger, repository
@@ -39,6 +39,7 @@ MAX_ROWS = 1_000_000
 MAX_ROW_DEPTH = 64
 
 Heartbeat = Callable[[], None]
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +164,8 @@ async def _read_dataset(
         content = await open_content(session, plan.owner, store=store, file_id=file.id)
         format_ = DatasetFormat(dataset.format) if dataset.format is not None else infer_format(file.filename)
         bound = min(dataset.max_rows or MAX_ROWS, limit or MAX_ROWS, MAX_ROWS)
-        rows: AsyncIterator[Row] = read_rows(content.chunks, format=format_, max_rows=bound)
-        return [row async for row in rows]
+        rows = read_rows(content.chunks, format=format_, max_rows=bound)
+        return [row.values async for row in rows]
     except DomainError as error:
         raise _blame(task, error.message, error) from error
 

@@ -110,6 +110,7 @@ class Recorder:
         answers = [settlement.result for settlement in batch if not settlement.scores_only]
         scores = [settlement.result for settlement in batch if settlement.scores_only]
         await self._before_write()
+        status = RunStatus.IN_PROGRESS
         async with transaction(self._sessions) as session:
             # Answers first: a sample's scores may be in the same batch as its answer.
             if answers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -11,7 +12,6 @@ from sqlalchemy import (
     CursorResult,
     Double,
     Row,
-    Select,
     and_,
     case,
     cast,
@@ -120,7 +120,7 @@ async def list_samples(
     limit: int,
 ) -> Page[Sample]:
     """Samples in the order (task, model, index), which is the order of the key."""
-    query: Select[Any] = (
+    query = (
         select(SampleRow, ItemRow.dataset_row, ItemRow.prompt, ItemRow.target)
         .join(
             ItemRow,
@@ -138,7 +138,7 @@ async def list_samples(
         key = tuple_(SampleRow.task_no, SampleRow.model_no, SampleRow.sample_index)
         query = query.where(key > after)
     rows = (await session.execute(query)).all()
-    samples = tuple(_to_sample(row, run, task_order) for row in rows[:limit])
+    samples = tuple(_to_sample(found, run, task_order) for found in rows[:limit])
     return Page(items=samples, has_more=len(rows) > limit)
 
 
@@ -181,8 +181,23 @@ def _ordinal(names: Sequence[str], name: str) -> int:
     return names.index(name) if name in names else -1
 
 
-async def overview_counts(session: AsyncSession, run_id: UUID, metric: str) -> Row[Any]:
-    """One row: total, completed, failed, errored, average of the metric, cost and token sums."""
+class OverviewCounts(NamedTuple):
+    """What the samples of a run add up to."""
+
+    total: int
+    completed: int
+    failed: int
+    errored: int
+    average: float | None
+    cost_usd: Decimal | None
+    input: int | None
+    output: int | None
+    cached: int | None
+    reasoning: int | None
+
+
+async def overview_counts(session: AsyncSession, run_id: UUID, metric: str) -> OverviewCounts:
+    """Samples by outcome, the average of the metric, cost and token sums."""
     query = select(
         func.count().label("total"),
         func.count().filter(SampleRow.status == SampleStatus.COMPLETED.value).label("completed"),
@@ -195,7 +210,7 @@ async def overview_counts(session: AsyncSession, run_id: UUID, metric: str) -> R
         func.sum(SampleRow.cached_tokens).label("cached"),
         func.sum(SampleRow.reasoning_tokens).label("reasoning"),
     ).where(SampleRow.run_id == run_id)
-    return (await session.execute(query)).one()
+    return OverviewCounts(*(await session.execute(query)).one())
 
 
 async def count_retried(session: AsyncSession, run_id: UUID) -> int:
@@ -216,7 +231,7 @@ async def requeue_failed_samples(session: AsyncSession, run: RunRow) -> int:
         SampleRow.run_id,
         SampleRow.id,
         literal(run.execution),
-        func.to_jsonb(SampleRow.__table__.table_valued()),
+        func.to_jsonb(literal_column(SampleRow.__tablename__)),
         literal(now),
     ).where(failed)
     await session.execute(
@@ -320,8 +335,8 @@ def to_config(row: RunRow) -> RunConfig:
     )
 
 
-def _to_sample(found: Row[Any], run: Run, task_order: Sequence[str]) -> Sample:
-    row: SampleRow = found[0]
+def _to_sample(found: Row[SampleRow, dict[str, Any], str, str | None], run: Run, task_order: Sequence[str]) -> Sample:
+    row, dataset_row, prompt, target = found
     return Sample(
         id=row.id,
         run_id=row.run_id,
@@ -329,9 +344,9 @@ def _to_sample(found: Row[Any], run: Run, task_order: Sequence[str]) -> Sample:
         model=run.config.models[row.model_no],
         sample_index=row.sample_index,
         status=SampleStatus(row.status),
-        dataset_row=found[1],
-        prompt=found[2],
-        target=found[3],
+        dataset_row=dataset_row,
+        prompt=prompt,
+        target=target,
         response_id=row.response_id,
         output_text=row.output_text,
         extracted_output=row.extracted_output,

@@ -1,1 +1,1 @@
-"""The edge that all dialects share: one request is one transaction, carried out once, committed before it is answered."""
+"""The edge that all dialects share: one request is one transaction, done once, committed before it is answered."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any, cast
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -127,7 +128,7 @@ class EvalRunWorkflow:
 def _failure(request: EvalRunInput, error: BaseException) -> FailInput:
     cause = error.__cause__ if isinstance(error, ActivityError) and error.__cause__ is not None else error
     if isinstance(cause, ApplicationError):
-        details = cause.details[0] if cause.details and isinstance(cause.details[0], dict) else {}
-        texts = {str(key): str(value) for key, value in details.items()}
+        details: Any = cause.details[0] if cause.details else {}
+        texts = {str(key): str(value) for key, value in cast("dict[Any, Any]", details).items()}
         return FailInput(request.run_id, request.execution, cause.type or "internal", cause.message, texts)
     return FailInput(request.run_id, request.execution, "interrupted", str(cause))
