@@ -1,8 +1,8 @@
 """Putting commands into the outbox and taking them out.
 
 A command's life: ``enqueue`` inside the caller's transaction → commit → whoever comes first (the process that
-committed, or any worker's sweeper) leases it, carries it out and deletes the row. A crash at any point leaves the row, and the
-lease runs out; the workflow id makes the second start harmless.
+committed, or any worker's sweeper) leases it, carries it out and deletes the row. A crash at any point leaves
+the row, and the lease runs out; the workflow id makes the second start harmless.
 """
 
 from __future__ import annotations

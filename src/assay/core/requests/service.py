@@ -1,8 +1,8 @@
 """Remembering requests, so that a client that sends one again does not cause it twice (contract M§1.8, M§7 R5).
 
 A request is known by a *digest*: of its ``Idempotency-Key`` when it has one, else of all that it says. ``claim``
-inserts the digest in the transaction of the request's own effects. A copy that arrives meanwhile waits at the unique key until
-that transaction ends, and then finds either the stored response, or, after a rollback, nothing.
+inserts the digest in the transaction of the request's own effects. A copy that arrives meanwhile waits at the
+unique key until that transaction ends, and then finds either the stored response, or, after a rollback, nothing.
 
 With a key, the response is kept for a day. Without one it is kept only until it has been delivered, at most 30 seconds:
 then an equal request is a new wish, not a repetition.

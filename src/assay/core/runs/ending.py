@@ -142,8 +142,8 @@ async def _write_results(session: AsyncSession, plan: RunPlan, results: bytes, *
 def _results(run: RunRow, metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "object": "eval.results",
-        "run_id": run.id,
-        "suite_id": run.suite_id,
+        "run_id": str(run.id),
+        "suite_id": str(run.suite_id),
         "suite_version": run.suite_version,
         "models": run.models,
         "task_ids": run.task_order,

@@ -130,7 +130,7 @@ def _messages(prompt: object) -> tuple[Message, ...]:
 
 
 def _message(part: object) -> Message:
-    turn = cast("Mapping[str, object]", part) if isinstance(part, dict) else {}
+    turn: Mapping[str, object] = cast("Mapping[str, object]", part) if isinstance(part, dict) else {}
     role, content = turn.get("role"), turn.get("content")
     if not isinstance(role, str) or not isinstance(content, str):
         raise HostFunctionError("Each message of `input` needs a `role` and a text as `content`.")

@@ -105,7 +105,7 @@ def _task_metrics(
     labels: Mapping[int, dict[str, Any]],
 ) -> dict[str, Any]:
     described = _describe(_merged(tallies, task_no=task_no))
-    described["by_model"] = {}
+    by_model: dict[str, dict[str, Any]] = {}
     for model_no, model in enumerate(plan.models):
         one = _describe(tallies.get((task_no, model_no), _Tally()))
         one["metrics"].update(group_metrics.get(f"{task_no}/{model_no}", {}))
@@ -113,12 +113,12 @@ def _task_metrics(
             one["classification"] = labels[model_no]
             one["metrics"].update(_label_metrics(labels[model_no]))
             one["intervals"].update(_label_intervals(labels[model_no]))
-        described["by_model"][model] = one
+        by_model[model] = one
     if len(plan.models) == 1:
         # With one model there is nothing to mix, so its label metrics and group metrics are the task's.
-        only = described["by_model"][plan.models[0]]
+        only = by_model[plan.models[0]]
         described["metrics"], described["intervals"] = only["metrics"], only["intervals"]
-    return described
+    return {**described, "by_model": by_model}
 
 
 def _describe(tally: _Tally) -> dict[str, Any]:
@@ -194,7 +194,8 @@ _TALLY = text("""
 async def _add_metrics(session: AsyncSession, plan: RunPlan, tallies: Mapping[Group, _Tally]) -> None:
     found = await session.execute(_MOMENTS, {"run_id": plan.run_id})
     for row in found:
-        if row.metric in _omitted(plan.tasks[row.task_no]):
+        task = plan.tasks[int(row.task_no)]
+        if row.metric in _omitted(task):
             continue
         tallies[row.task_no, row.model_no].accumulators[row.metric] = accumulator_from_moments(
             count=row.n, mean=row.mean, variance=row.variance, binary=row.is_binary

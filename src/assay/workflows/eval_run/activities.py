@@ -21,6 +21,7 @@ from assay.core.runs.groups import score_group
 from assay.core.runs.lane import Lane, LaneTools
 from assay.core.runs.plan import load_plan
 from assay.core.runs.prepare import prepare_run
+from assay.db.faults import is_transient
 from assay.kit.errors import DomainError, ErrorKind
 from assay.workflows.eval_run.shared import (
     CANCEL,
@@ -37,6 +38,9 @@ from assay.workflows.eval_run.shared import (
     ScoreGroup,
     ScoreGroupInput,
 )
+
+ATTEMPTS_AT_A_FAULT = 3
+MAX_FAULT_CHARACTERS = 2000
 
 
 class EvalRunActivities:
@@ -128,3 +132,9 @@ async def _explained() -> AsyncGenerator[None]:
         details = {key: value for key, value in error.data.items() if isinstance(value, str | int | float)}
         heals = error.kind is ErrorKind.UNAVAILABLE
         raise ApplicationError(error.message, details, type=error.code, non_retryable=not heals) from error
+    except Exception as error:
+        if is_transient(error) or activity.info().attempt < ATTEMPTS_AT_A_FAULT:
+            raise
+        # A fault of ours does not heal: the run must say so instead of hanging.
+        message = f"Internal error: {type(error).__name__}: {error}"
+        raise ApplicationError(message[:MAX_FAULT_CHARACTERS], type="internal", non_retryable=True) from error
