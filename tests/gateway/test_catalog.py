@@ -3,14 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from tests.support.gateways import OpenGateway
 from tests.support.model_server import ModelServer
 
-from assay.gateway.config import file_part, find_config
+from assay.gateway.config import environment_part, file_part, find_config
 from assay.gateway.entries import ModelType, Source
 from assay.gateway.errors import CatalogConfigError, UnknownModelError
 from assay.gateway.types import Message, ModelRequest, ModelRole
-from assay.settings import CoreSettings
+from assay.settings import CoreSettings, ProviderSettings
 
 URL = "http://127.0.0.1:9/v1"
 FILE = """
@@ -159,3 +160,35 @@ async def test_configured_headers_are_sent(gateway_at: OpenGateway) -> None:
             await gateway.respond(ModelRequest("x/m", (Message("user", "hi"),)))
         assert server.stats.last_headers["x-team"] == "blue"
         assert "authorization" not in server.stats.last_headers
+
+
+async def test_white_space_around_a_key_is_dropped(gateway_at: OpenGateway) -> None:
+    async with ModelServer() as server:
+        toml = f'[providers.x]\nbase_url = "{server.url}"\napi_key_env = "KEY"\n'
+        async with gateway_at(toml=toml, variables={"KEY": " sk-1\n"}) as gateway:
+            await gateway.respond(ModelRequest("x/m", (Message("user", "hi"),)))
+        assert server.stats.last_headers["authorization"] == "Bearer sk-1"
+
+
+async def test_a_key_that_no_header_can_hold_is_refused(gateway_at: OpenGateway) -> None:
+    with pytest.raises(CatalogConfigError) as caught:
+        async with gateway_at(toml='[providers.x]\napi_key_env = "KEY"\n', variables={"KEY": "sk-1\nX: y"}):
+            pass
+    assert caught.value.param == "KEY"
+    assert "sk-1" not in caught.value.message
+
+
+async def test_invented_names_do_not_fill_the_memory(gateway_at: OpenGateway) -> None:
+    async with ModelServer() as server, gateway_at(server.url) as gateway:
+        for number in range(1100):
+            await gateway.embed(f"openai/embed-{number}", ["x"])
+        assert gateway.limiter("openai/embed-1") is None
+        assert gateway.limiter("openai/embed-1099", ModelRole.EMBEDDING) is not None
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_a_variable_set_to_nothing_is_not_set(blank: str) -> None:
+    part = environment_part(
+        ProviderSettings(openai_api_key=SecretStr(blank), openai_base_url="" if not blank else None)
+    )
+    assert part.providers == {}

@@ -15,6 +15,7 @@ from assay.gateway.errors import ProviderError, RetryableProviderError, Terminal
 from assay.gateway.limits import INITIAL_CONCURRENCY
 from assay.gateway.providers.transport import MAX_ERROR_CHARACTERS
 from assay.gateway.types import CallRecord, Message, ModelRequest, resolve_generation
+from assay.kit.errors import InvalidError
 
 ASK = (Message("user", "answer=yes"),)
 
@@ -206,3 +207,16 @@ async def test_signs_of_load_lower_the_concurrency(status: int, cut: bool, gatew
         limiter = gateway.limiter("openai/m")
     assert limiter is not None
     assert (limiter.limit < INITIAL_CONCURRENCY) == cut
+
+
+@pytest.mark.parametrize("model", ["openai/m", "anthropic/m"])
+async def test_text_that_is_no_unicode_is_refused(model: str, gateway_at: OpenGateway) -> None:
+    request = ModelRequest(model, (Message("user", "half a pair: \ud800"),))
+    async with ModelServer() as server, gateway_at(server.url) as gateway:
+        with pytest.raises(InvalidError, match="JSON"):
+            await gateway.respond(request)
+        with pytest.raises(InvalidError, match="JSON"):
+            gateway.cache_key(request)
+        with pytest.raises(InvalidError, match="instructions"):
+            resolve_generation({"instructions": "\ud800"})
+        assert server.stats.requests == 0
