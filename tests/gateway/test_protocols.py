@@ -403,19 +403,20 @@ async def test_answer(answer: Answer, gateway_at: OpenGateway) -> None:
     assert {name: getattr(reply, name) for name in answer.want} == answer.want
 
 
+MALFORMED = [
+    b"[]",
+    b"{}",
+    b"null",
+    b'"x"',
+    b"\xff",
+    b'{"choices": [], "output": [1], "content": 1}',
+    b'{"choices": [{"message": {"content": 5}}], "output": [{"type": "message", "content": [{"text": 5}]}],'
+    b' "content": [{"type": "text", "text": 5}]}',
+]
+
+
 @pytest.mark.parametrize("model", ["openai/m", "modern/m", "anthropic/m"])
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"[]",
-        b"{}",
-        b"null",
-        b'"x"',
-        b'{"choices":[],"output":[1],"content":1}',
-        b'{"choices":[{"message":{"content":5}}],"output":[{"type":"message","content":[{"text":5}]}],"content":[{"type":"text","text":5}]}',
-        b"\xff",
-    ],
-)
+@pytest.mark.parametrize("body", MALFORMED)
 async def test_an_answer_of_another_form_is_malformed(model: str, body: bytes, gateway_at: OpenGateway) -> None:
     async with ModelServer(Behaviour(script=[(200, body)])) as server:
         with pytest.raises(MalformedReplyError):

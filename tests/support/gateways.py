@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -44,7 +44,7 @@ def gateway_opener(tmp_path: Path) -> OpenGateway:
         secrets: SecretBox | None = None,
         observer: Observer | None = None,
         variables: dict[str, str] | None = None,
-    ) -> AsyncIterator[Gateway]:
+    ) -> AsyncGenerator[Gateway]:
         if toml is not None:
             (tmp_path / "assay.toml").write_text(toml, encoding="utf-8")
         root = None if url is None else url.removesuffix("/v1")

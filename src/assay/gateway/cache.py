@@ -18,6 +18,7 @@ from sqlalchemy import text
 from assay.db.engine import SessionFactory
 from assay.gateway.types import ModelReply, ModelRequest, ToolCall, Usage
 from assay.kit.clock import utc_now
+from assay.kit.errors import InvalidError
 
 _GET = text("SELECT key, reply FROM response_cache WHERE key = ANY(CAST(:keys AS bytea[]))")
 _PUT = text(
@@ -34,6 +35,9 @@ def cache_key(request: ModelRequest, identity: str) -> bytes:
     Args:
         request: What is asked.
         identity: ``ResolvedModel.identity`` of the model that answers.
+
+    Raises:
+        InvalidError: A message is not JSON.
     """
     messages = [
         (message.role, message.content)
@@ -43,7 +47,10 @@ def cache_key(request: ModelRequest, identity: str) -> bytes:
     ]
     project = None if request.project_id is None else request.project_id.hex
     facts = (project, identity, request.generation.fingerprint.hex(), request.repeat, messages)
-    return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).digest()
+    try:
+        return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).digest()
+    except TypeError as exc:
+        raise InvalidError(f"The messages are not JSON: {exc}.", param="messages") from exc
 
 
 class ResponseCache:

@@ -21,6 +21,9 @@ LONGEST_BACKOFF_SECONDS = 30.0
 RATE_LIMIT_PATIENCE_SECONDS = 600.0
 """A call that only ever meets rate limits gives up after this long."""
 
+_OVERLOADED = frozenset({503, 529})
+"""Answers that ask for less load, as a rate limit does; 529 is Anthropic's."""
+
 T = TypeVar("T", RawReply, RawEmbeddings, RawTranscription)
 Observer = Callable[[CallRecord], None]
 
@@ -77,7 +80,7 @@ class Channel:
             raw = await attempt(len(attempts))
         except ProviderError as exc:
             seconds = time.perf_counter() - start
-            if isinstance(exc, RateLimitedError):
+            if isinstance(exc, RateLimitedError) or exc.status in _OVERLOADED:
                 limiter.release_rate_limited(exc.retry_after)
             else:
                 limiter.release_failed()

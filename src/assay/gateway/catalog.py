@@ -146,7 +146,7 @@ class Catalog:
             upstream = model_id
             bare = (p for p, prefixes in _BARE_PREFIXES.items() if model_id.startswith(prefixes))
             name = name if slash and name in _BARE_PREFIXES else next(bare, "")
-        if not name or name == "simulator":
+        if not name or name == "simulator" or upstream.endswith("/"):
             raise UnknownModelError(self._advice(model_id), param="model")
         lowered = upstream.lower()
         marked = (kind for kind, marks in _TYPE_MARKS.items() if any(mark in lowered for mark in marks))

@@ -187,13 +187,15 @@ def environment_part(settings: ProviderSettings) -> CatalogPart:
         (ProviderKind.ANTHROPIC, settings.anthropic_api_key, settings.anthropic_base_url, ANTHROPIC_BASE_URL),
     )
     providers: dict[str, ProviderEntry] = {}
-    for kind, key, base_url, default in rows:
-        if key is not None or base_url is not None:
+    for kind, secret, base_url, default in rows:
+        # A variable that is set to nothing is how shells and compose files unset one.
+        key = "" if secret is None else secret.get_secret_value().strip()
+        if key or base_url:
             providers[kind.value] = ProviderEntry(
                 name=kind.value,
                 kind=kind,
                 base_url=check_base_url(base_url or default, f"{kind.value.upper()}_BASE_URL"),
-                api_key=None if key is None else key.get_secret_value(),
+                api_key=check_key(key, f"{kind.value.upper()}_API_KEY") if key else None,
                 source=Source.ENVIRONMENT,
             )
     return CatalogPart(providers)
@@ -258,7 +260,10 @@ def provider_entry(
         base_url=check_base_url(config.base_url or default, f"{where}.base_url"),
         api_key=_api_key(config, where, variables),
         api=config.api,
-        headers=tuple((header, value.get_secret_value()) for header, value in config.headers.items()),
+        headers=tuple(
+            (header, check_key(value.get_secret_value(), f"{where}.headers.{header}"))
+            for header, value in config.headers.items()
+        ),
         max_concurrency=config.max_concurrency,
         max_tokens_field=config.max_tokens_field,
         source=source,
@@ -267,7 +272,7 @@ def provider_entry(
 
 def _api_key(config: ProviderConfig, where: str, variables: Variables) -> str | None:
     if config.api_key is not None:
-        return config.api_key.get_secret_value()
+        return check_key(config.api_key.get_secret_value(), f"{where}.api_key")
     if config.api_key_env is None:
         return None
     value = variables(config.api_key_env)
@@ -276,7 +281,19 @@ def _api_key(config: ProviderConfig, where: str, variables: Variables) -> str | 
             f"{where}.api_key_env names {config.api_key_env}, but that variable is not set.",
             param=f"{where}.api_key_env",
         )
-    return value
+    return check_key(value, config.api_key_env)
+
+
+def check_key(key: str, where: str) -> str:
+    """The key without white space around it, which a variable read from a file often has.
+
+    Raises:
+        CatalogConfigError: It is empty, or cannot stand in a header.
+    """
+    key = key.strip()
+    if not key or not key.isprintable() or not key.isascii():
+        raise CatalogConfigError(f"{where}: the key is empty or holds characters that no key has.", param=where)
+    return key
 
 
 def check_base_url(url: str, where: str) -> str:

@@ -161,5 +161,5 @@ class ResolvedModel:
     def identity(self) -> str:
         """Digest of everything that decides which model answers; part of the cache key. Keys do not enter it."""
         provider = self.provider
-        facts = [provider.kind, provider.api, provider.base_url, self.upstream, self.entry.simulator]
+        facts = [self.id, provider.kind, provider.api, provider.base_url, self.upstream, self.entry.simulator]
         return hashlib.sha256(canonical_bytes(facts)).hexdigest()

@@ -49,6 +49,7 @@ _EMBED_TIMEOUT_SECONDS = 60.0
 _TRANSCRIBE_TIMEOUT_SECONDS = 300.0
 _DEFAULT_RETRIES = 5
 _CONCURRENT_BATCHES = 8
+_KEPT_CHANNELS = 1024
 
 
 class Gateway:
@@ -252,10 +253,18 @@ class Gateway:
         await asyncio.to_thread(self._pricer.prepare, model)
         channel = self._channels.get(model)
         if channel is None:
+            self._forget_idle_channels()
             limiter = AdaptiveLimiter(model.provider.max_concurrency)
             provider = self._provider(model.provider)
             channel = self._channels[model] = Channel(model, provider, limiter, self._observer, self._jitter)
         return channel
+
+    def _forget_idle_channels(self) -> None:
+        """Keep callers who invent model names from filling the memory."""
+        if len(self._channels) >= _KEPT_CHANNELS:
+            busy = {m: c for m, c in self._channels.items() if c.limiter.in_flight or c.limiter.waiting}
+            self._channels = busy
+            self._pricer = Pricer()
 
     def _provider(self, entry: ProviderEntry) -> Provider:
         provider = self._providers.get(entry)

@@ -140,7 +140,7 @@ def _integer(low: int, high: int) -> Callable[[str, Any], int]:
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise _fault(name, f"must be text, not {value!r:.60}")
-    return value
+    return cast(str, _json(name, value))
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -185,7 +185,7 @@ def _stops(name: str, value: Any) -> tuple[str, ...]:
         raise _fault(name, "must be a text or a list of texts, none of them empty")
     if len(items) > MAX_STOP_SEQUENCES:
         raise _fault(name, f"has {len(items)} entries; at most {MAX_STOP_SEQUENCES} are allowed")
-    return tuple(items)
+    return tuple(_json(name, items))
 
 
 def _tools(name: str, value: Any) -> tuple[Mapping[str, Any], ...]:
@@ -195,7 +195,7 @@ def _tools(name: str, value: Any) -> tuple[Mapping[str, Any], ...]:
 
 
 def _tool_choice(name: str, value: Any) -> str | Mapping[str, Any]:
-    return value if isinstance(value, str) else _mapping(name, value)
+    return _text(name, value) if isinstance(value, str) else _mapping(name, value)
 
 
 def _prefill(name: str, value: Any) -> str | None:

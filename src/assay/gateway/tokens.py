@@ -6,6 +6,7 @@ milliseconds, so it happens at the first count.
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,10 @@ ENCODING = "o200k_base"
 
 @cache
 def _encoding() -> Encoding:
-    from bpe_openai import get_encoding
+    with warnings.catch_warnings():
+        # It reads its tables by a function that Python 3.11 and 3.12 call deprecated and 3.13 does not.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from bpe_openai import get_encoding
 
     return get_encoding(ENCODING)
 

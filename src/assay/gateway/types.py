@@ -136,7 +136,8 @@ class ModelReply:
     reasoning: str | None = None
     usage: Usage = NO_USAGE
     cost_usd: Decimal | None = None
-    """None when the price or the usage is not known; never 0 as a placeholder. Includes blank replies asked again."""
+    """None when the price or the usage is not known; never 0 as a placeholder. Includes blank replies asked
+    again. Of a cached reply: what it cost when it was made."""
     tool_calls: tuple[ToolCall, ...] = ()
     attempts: tuple[Attempt, ...] = field(default=(), compare=False)
     cached: bool = False

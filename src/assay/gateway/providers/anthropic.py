@@ -20,11 +20,13 @@ from assay.gateway.providers.base import (
     RawReply,
     RawTranscription,
     Recording,
+    encode_body,
     unsupported,
 )
 from assay.gateway.providers.parsing import count, malformed, split_thinking, text_or_none
 from assay.gateway.providers.transport import Transport
 from assay.gateway.types import Message, ModelRequest, ToolCall, Usage
+from assay.kit.errors import InvalidError
 
 API_VERSION = "2023-06-01"
 DEFAULT_MAX_TOKENS = 4096
@@ -56,7 +58,7 @@ class AnthropicMessages:
     def prepare_respond(self, model: ResolvedModel, request: ModelRequest) -> AttemptCall[RawReply]:
         """Translate a request; see ``Provider``."""
         generation = request.generation
-        body = orjson.dumps(messages_body(model, request))
+        body = encode_body(messages_body(model, request))
         prefilled = generation.prefill_think is not None
 
         async def attempt(_: int) -> RawReply:
@@ -197,10 +199,16 @@ def _turn(model: ResolvedModel, message: Message) -> dict[str, Any]:
         return {"role": message.role, "content": message.content}
     blocks = [_block(model, part) for part in _parts(message)]
     blocks += [
-        {"type": "tool_use", "id": call.id, "name": call.name, "input": orjson.loads(call.arguments or "{}")}
-        for call in message.tool_calls
+        {"type": "tool_use", "id": call.id, "name": call.name, "input": _arguments(call)} for call in message.tool_calls
     ]
     return {"role": message.role, "content": blocks}
+
+
+def _arguments(call: ToolCall) -> Any:
+    try:
+        return orjson.loads(call.arguments or "{}")
+    except orjson.JSONDecodeError as exc:
+        raise InvalidError(f"The arguments of tool call {call.id} are not JSON: {exc}.", param="messages") from exc
 
 
 def _parts(message: Message) -> Sequence[Mapping[str, Any]]:

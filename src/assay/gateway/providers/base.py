@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from assay.gateway.entries import ResolvedModel
 from assay.gateway.errors import UnsupportedParameterError
 from assay.gateway.types import NO_USAGE, ModelRequest, ToolCall, Usage
+from assay.kit.errors import InvalidError
 
 T = TypeVar("T")
 AttemptCall = Callable[[int], Awaitable[T]]
@@ -83,6 +85,18 @@ class Provider(Protocol):
     ) -> AttemptCall[RawTranscription]:
         """Translate a request for the text of a recording."""
         ...
+
+
+def encode_body(body: Mapping[str, Any]) -> bytes:
+    """The JSON of a request body.
+
+    Raises:
+        InvalidError: A message or parameter is not JSON, for example because it holds half a surrogate pair.
+    """
+    try:
+        return orjson.dumps(body)
+    except TypeError as exc:
+        raise InvalidError(f"The messages cannot be sent as JSON: {exc}.", param="messages") from exc
 
 
 def unsupported(model: ResolvedModel, parameter: str, advice: str = "Remove it, or choose another model.") -> Exception:

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-import orjson
 from yarl import URL
 
 from assay.gateway.entries import ProviderEntry, ResolvedModel
 from assay.gateway.generation import Generation
-from assay.gateway.providers.base import AttemptCall, RawReply, unsupported
+from assay.gateway.providers.base import AttemptCall, RawReply, encode_body, unsupported
 from assay.gateway.providers.parsing import malformed, openai_usage, split_thinking, text_or_none
 from assay.gateway.providers.transport import Transport
 from assay.gateway.types import Message, ModelRequest, ToolCall
@@ -55,7 +54,7 @@ class ChatCompletions:
             if len(self._translations) >= _CACHED_TRANSLATIONS:
                 self._translations.clear()
             self._translations[generation] = parameters
-        body = orjson.dumps(
+        body = encode_body(
             {"model": model.upstream, "messages": chat_messages(request.messages, generation), **parameters}
         )
         prefilled = generation.prefill_think is not None

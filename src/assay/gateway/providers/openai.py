@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import aiohttp
-import orjson
 from yarl import URL
 
 from assay.gateway.entries import ApiForm, ProviderEntry, ResolvedModel
-from assay.gateway.providers.base import AttemptCall, RawEmbeddings, RawReply, RawTranscription, Recording
+from assay.gateway.providers.base import AttemptCall, RawEmbeddings, RawReply, RawTranscription, Recording, encode_body
 from assay.gateway.providers.chat import ChatCompletions
 from assay.gateway.providers.parsing import malformed, openai_usage, parse_embeddings
 from assay.gateway.providers.responses import Responses
@@ -42,7 +41,7 @@ class OpenAICompatible:
         request: dict[str, Any] = {"model": model.upstream, "input": list(texts), "encoding_format": "float"}
         if dimensions is not None:
             request["dimensions"] = dimensions
-        body, expected = orjson.dumps(request), len(texts)
+        body, expected = encode_body(request), len(texts)
 
         async def attempt(_: int) -> RawEmbeddings:
             reply = await self._transport.post_json(self._embeddings_url, body, timeout_seconds)

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from yarl import URL
 
 from assay.gateway.entries import ProviderEntry, ResolvedModel
 from assay.gateway.generation import Generation
-from assay.gateway.providers.base import AttemptCall, RawReply, unsupported
+from assay.gateway.providers.base import AttemptCall, RawReply, encode_body, unsupported
 from assay.gateway.providers.parsing import malformed, openai_usage, split_thinking, text_or_none
 from assay.gateway.providers.transport import Transport
 from assay.gateway.types import Message, ModelRequest, ToolCall
@@ -54,7 +53,7 @@ class Responses:
     def prepare_respond(self, model: ResolvedModel, request: ModelRequest) -> AttemptCall[RawReply]:
         """Translate a request; see ``Provider``."""
         generation = request.generation
-        body = orjson.dumps(
+        body = encode_body(
             {
                 "model": model.upstream,
                 "input": [item for message in request.messages for item in _items(model, message)],

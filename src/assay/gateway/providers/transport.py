@@ -34,6 +34,7 @@ MAX_REPLY_BYTES = 64 * 1024 * 1024
 MAX_ERROR_CHARACTERS = 500
 _CHUNK = 256 * 1024
 _CONNECT_SECONDS = 15.0
+_KEPT_TIMEOUTS = 256
 _RETRYABLE = frozenset({408, 409, 425})
 _CONTEXT_MARKS = (
     "context_length_exceeded",
@@ -48,13 +49,14 @@ _QUOTA_MARKS = ("insufficient_quota", "credit balance is too low", "billing_hard
 class Transport:
     """Posts to one provider through the process's shared session."""
 
-    __slots__ = ("_headers", "_name", "_secrets", "_session", "_timeouts")
+    __slots__ = ("_headers", "_json_headers", "_name", "_secrets", "_session", "_timeouts")
 
     def __init__(self, session: aiohttp.ClientSession, provider: ProviderEntry, auth: Mapping[str, str]) -> None:
         self._session = session
         self._name = provider.name
         self._secrets = [value for value in (provider.api_key, *(v for _, v in provider.headers)) if value]
         self._headers = CIMultiDict({**auth, **dict(provider.headers)})
+        self._json_headers = CIMultiDict({**self._headers, "Content-Type": "application/json"})
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
     async def post_json(self, url: URL, body: bytes, timeout_seconds: float) -> Any:
@@ -63,9 +65,7 @@ class Transport:
         Raises:
             ProviderError: Of the class that fits the fault; see ``assay.gateway.errors``.
         """
-        headers = self._headers.copy()
-        headers["Content-Type"] = "application/json"
-        return await self._post(url, body, timeout_seconds, headers)
+        return await self._post(url, body, timeout_seconds, self._json_headers)
 
     async def post_form(self, url: URL, form: aiohttp.FormData, timeout_seconds: float) -> Any:
         """Post a multipart form and parse the JSON reply; raises as ``post_json``."""
@@ -97,6 +97,8 @@ class Transport:
         timeout = self._timeouts.get(seconds)
         if timeout is None:
             timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
+            if len(self._timeouts) >= _KEPT_TIMEOUTS:
+                self._timeouts.clear()
             self._timeouts[seconds] = timeout
         return timeout
 
