@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from assay.cli import serve
+from assay.cli import doctor, keys, migrate, models, projects, serve
 
 app = typer.Typer(
     name="assay",
@@ -17,6 +17,11 @@ app = typer.Typer(
 app.command()(serve.serve)
 app.command()(serve.api)
 app.command()(serve.worker)
+app.command()(migrate.migrate)
+app.command()(doctor.doctor)
+app.add_typer(keys.app, name="keys")
+app.add_typer(models.app, name="models")
+app.add_typer(projects.app, name="projects")
 
 
 @app.command()
