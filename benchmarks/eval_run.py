@@ -15,7 +15,6 @@ sides then meet the same machine at nearly the same moment.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from uuid import UUID
 
 import asyncpg
 import uvloop
-
 from benchmarks import report
 from benchmarks.bare_loop import ask_all
 from benchmarks.node import Role

@@ -1,4 +1,4 @@
-"""What every benchmark stands on: embedded services in a throw-away home, processes of Assay, a mock provider, a client.
+"""What benchmarks stand on: embedded services in a throw-away home, processes of Assay, a mock provider, a client.
 
 Everything listens on loopback, and everything that is started here is stopped here.
 """
@@ -22,10 +22,10 @@ from typing import Any, Self
 import aiohttp
 import orjson
 import psutil
+from benchmarks.node import Role
 
 from assay.embedded.home import AssayHome
 from assay.embedded.services import EmbeddedServices
-from benchmarks.node import Role
 
 API_KEY = "mk-benchmark-0123456789abcdef"
 START_SECONDS = 60.0
