@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from assay.cli import doctor, keys, migrate, models, projects, serve
+from assay.cli import demo, doctor, keys, migrate, models, projects, run, runs, serve
 
 app = typer.Typer(
     name="assay",
@@ -14,6 +14,9 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(demo.demo)
+app.command()(run.run)
+app.add_typer(runs.app, name="runs")
 app.command()(serve.serve)
 app.command()(serve.api)
 app.command()(serve.worker)
