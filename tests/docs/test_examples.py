@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import typer
 import yaml
-from assay.cli.app import app
 from tests.docs.pages import PAGES, ROOT, Example, examples, prose, read
+
+from assay.cli.app import app
 
 PARSERS = {"python": ast.parse, "json": json.loads, "yaml": yaml.safe_load, "toml": tomllib.loads}
 # Typer brings a copy of click in some versions and imports it in others, so its classes cannot be named here.
