@@ -156,7 +156,7 @@ def served() -> Iterator[Operation]:
             assert isinstance(route, APIRoute)
             scopes = [getattr(need.call, "scope", None) for need in route.dependant.dependencies]
             scope = next((f"`{scope.value}`" for scope in scopes if scope is not None), "any key")
-            for method in route.methods:
+            for method in route.methods or ():
                 yield Operation(method, route.path.replace(":path", ""), scope)
 
 
