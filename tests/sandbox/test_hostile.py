@@ -152,9 +152,9 @@ async def test_entry_point_rebound_to_nonsense(sandbox: Sandbox) -> None:
 
 async def test_batch_time_is_bounded(sandbox: Sandbox) -> None:
     limits = Limits(timeout_seconds=0.2, batch_seconds=0.5)
-    started = time.monotonic()
     outcomes = await sandbox.grade(ENDLESS, cases(*range(40)), limits=limits)
-    assert time.monotonic() - started < 5
+    # Forty times the limit of a case is far more than the limit of the batch, so most are never begun.
+    assert sum("not run" in o.message for o in outcomes if isinstance(o, CodeFailure)) > 20
     assert {o.kind for o in outcomes if isinstance(o, CodeFailure)} == {FailureKind.TIMEOUT}
     assert len(outcomes) == 40
     last = outcomes[-1]
