@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from assay.cli import demo, run, runs, serve
+from assay.cli import demo, doctor, keys, migrate, models, projects, run, runs, serve
 
 app = typer.Typer(
     name="assay",
@@ -16,10 +16,15 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(run.run)
-app.add_typer(runs.app)
+app.add_typer(runs.app, name="runs")
 app.command()(serve.serve)
 app.command()(serve.api)
 app.command()(serve.worker)
+app.command()(migrate.migrate)
+app.command()(doctor.doctor)
+app.add_typer(keys.app, name="keys")
+app.add_typer(models.app, name="models")
+app.add_typer(projects.app, name="projects")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""How a command that soon ends finds the database: configured, of the running Assay on this home, or its own."""
+"""How a command that soon ends finds the services: configured, run by another Assay on this home, or by itself."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from assay.embedded.errors import HomeInUseError, ServiceFailedError
 from assay.embedded.home import AssayHome
 from assay.embedded.postgres import EmbeddedPostgres
 from assay.embedded.services import EmbeddedServices
+from assay.embedded.temporal import EmbeddedTemporal
 from assay.kit.errors import ConflictError
 from assay.settings import Settings
 
@@ -25,6 +26,17 @@ class NotMigratedError(ConflictError):
     """The database's schema is not the one of this version."""
 
     code = "not_migrated"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Where the services are, and who runs the embedded ones."""
+
+    database_url: str
+    temporal_address: str | None
+    """None when it was not asked for."""
+    holder: HomeInUseError | None = None
+    """The other Assay that runs on this home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,38 +73,65 @@ def known_secret_key(settings: Settings, home: AssayHome) -> str | None:
 
 
 @asynccontextmanager
-async def database_address(settings: Settings) -> AsyncGenerator[str]:
-    """The address of the database; one of our own is started for the block when nobody else runs it.
+async def open_services(settings: Settings, *, temporal: bool = False) -> AsyncGenerator[Services]:
+    """The services; embedded ones that nobody runs are started for the block.
+
+    Args:
+        settings: What is configured.
+        temporal: Whether Temporal is needed too.
 
     Raises:
-        ServiceFailedError: The embedded one does not start, or the process that runs it does not let us in.
+        HomeInUseError: Another Assay runs on this home, with other services than those needed.
+        ServiceFailedError: An embedded one does not start, or that of the other Assay does not answer.
     """
-    if settings.database.url is not None:
-        yield settings.database.url.get_secret_value()
-        return
+    wants_postgres = settings.database.url is None
+    wants_temporal = temporal and settings.temporal.address is None
     home = AssayHome(settings.core.home)
-    services = EmbeddedServices(home, postgres=True, temporal=False)
+    if not (wants_postgres or wants_temporal):
+        yield _services(settings, None, None)
+        return
+    own = EmbeddedServices(
+        home, postgres=wants_postgres, temporal=wants_temporal, namespace=settings.temporal.namespace
+    )
     try:
-        await services.start()
-    except HomeInUseError as in_use:
-        yield await _running_address(home, in_use)
+        await own.start()
+    except HomeInUseError as holder:
+        database_url = await _running_postgres(home, holder) if wants_postgres else None
+        temporal_address = await _running_temporal(settings, home, holder) if wants_temporal else None
+        yield _services(settings, database_url, temporal_address, holder=holder)
         return
     try:
-        yield services.database_url or ""
+        yield _services(settings, own.database_url, own.temporal_address)
     finally:
-        await services.stop()
+        await own.stop()
 
 
-async def _running_address(home: AssayHome, in_use: HomeInUseError) -> str:
-    running = EmbeddedPostgres.running_in(home)
+def _services(
+    settings: Settings, database_url: str | None, temporal_address: str | None, *, holder: HomeInUseError | None = None
+) -> Services:
+    configured = settings.database.url
+    return Services(
+        database_url=configured.get_secret_value() if configured is not None else database_url or "",
+        temporal_address=settings.temporal.address or temporal_address,
+        holder=holder,
+    )
+
+
+async def _running_postgres(home: AssayHome, holder: HomeInUseError) -> str:
+    return await _answering(EmbeddedPostgres.running_in(home), holder)
+
+
+async def _running_temporal(settings: Settings, home: AssayHome, holder: HomeInUseError) -> str:
+    return await _answering(EmbeddedTemporal.running_in(home, namespace=settings.temporal.namespace), holder)
+
+
+async def _answering(running: EmbeddedPostgres | EmbeddedTemporal | None, holder: HomeInUseError) -> str:
     if running is None:
-        raise in_use
+        raise holder
     try:
         await running.wait_ready(_ANSWER_SECONDS)
     except ServiceFailedError as exc:
-        raise ServiceFailedError(
-            f"{in_use.message} Its database does not answer either: {exc.message}", data=in_use.data
-        ) from exc
+        raise ServiceFailedError(f"{holder.message} What it runs does not answer: {exc.message}") from exc
     return running.address
 
 
@@ -102,16 +141,16 @@ async def open_database(settings: Settings) -> AsyncGenerator[Database]:
 
     Raises:
         NotMigratedError: A configured database is not at this version's schema.
-        ServiceFailedError: See ``database_address``.
+        ServiceFailedError: See ``open_services``.
     """
-    async with database_address(settings) as url:
+    async with open_services(settings) as services:
         if settings.database.url is None:
-            await migrate.upgrade(url)
+            await migrate.upgrade(services.database_url)
         else:
-            await require_migrated(url)
-        engine = open_engine(url, pool_size=1, application="assay command")
+            await require_migrated(services.database_url)
+        engine = open_engine(services.database_url, pool_size=1, application="assay command")
         try:
-            yield Database(url, session_factory(engine))
+            yield Database(services.database_url, session_factory(engine))
         finally:
             await engine.dispose()
 

@@ -77,6 +77,9 @@ async def open_target(
     async with AsyncExitStack() as stack:
         own = True
         try:
+            home.prepare()
+            with home.lock():
+                pass  # found out before everything that a server of our own needs is loaded
             base_url = await stack.enter_async_context(_own_server(settings, port))
         except HomeInUseError as in_use:
             own, base_url = False, await _running_server(home, in_use)
