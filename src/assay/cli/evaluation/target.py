@@ -66,10 +66,12 @@ async def open_target(
         MissingKeyError: No key is known.
         HomeInUseError: Something that is no server uses the home.
         ServiceFailedError: A service of our own does not start.
+        ServerUnreachableError: Nobody answers at the given address.
     """
     if server is not None:
         if not api_key:
             raise MissingKeyError("--server needs a key: give --api-key or set ASSAY_API_KEY.", param="--api-key")
+        await _refuse_absent(server)
         async with open_client(server, api_key) as client:
             yield Target(client, home=None, own=False)
         return
@@ -152,6 +154,19 @@ async def _running_server(home: AssayHome, in_use: HomeInUseError) -> str:
             if loop.time() > deadline:
                 raise in_use
             await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _refuse_absent(server: str) -> None:
+    """Find out about a mistyped address at once: calls are tried again for a while before they fail.
+
+    Raises:
+        ServerUnreachableError: Nobody answers.
+    """
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"{server.rstrip('/')}/healthz"):
+            return
+    except (aiohttp.ClientError, ValueError, OSError) as error:
+        raise ServerUnreachableError(f"--server: {server} does not answer: {error}", param="--server") from error
 
 
 async def _is_ready(session: aiohttp.ClientSession, base_url: str) -> bool:
