@@ -187,7 +187,7 @@ async def test_list_refuses_bad_queries(client: Client, query: str, param: str) 
     assert answer.json["error"]["param"] == param
 
 
-MISSING = [
+MISSING: list[tuple[str, dict[str, Any]]] = [
     ("evals.get_suite", {}),
     ("evals.delete_suite", {}),
     ("evals.list_suite_versions", {}),
