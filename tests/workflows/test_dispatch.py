@@ -49,7 +49,7 @@ async def test_a_start_that_was_carried_out_but_not_forgotten_is_harmless(evals:
         task_queue=evals.place.task_queue,
     )
     async with evals.runtime.sessions.begin() as session:
-        await session.execute(text("UPDATE outbox SET due_at = due_at - :lease"), {"lease": LEASE})
+        await session.execute(text("UPDATE outbox SET due_at = due_at - CAST(:lease AS interval)"), {"lease": LEASE})
     assert await dispatcher(evals).dispatch_due() == 1
     assert await pending(evals) == []
     async with working(evals):
