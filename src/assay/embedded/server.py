@@ -32,6 +32,7 @@ from assay.embedded.process import (
 )
 
 _PROBE_EVERY_SECONDS = 0.02
+_PORT_TAKEN = "address already in use"
 _PORT_ATTEMPTS = 3
 
 
@@ -120,10 +121,11 @@ class EmbeddedServer(ABC):
             port = find_free_port(preferred)
             try:
                 return await self._launch(port)
-            except ServiceFailedError:
-                # Somebody may have taken the port between our look and the launch; anything else is a real fault.
+            except ServiceFailedError as exc:
+                # Somebody may have taken a port between the look and the launch: ours, or one of those that Temporal
+                # picks for its inner services. Anything else is a real fault.
                 self._port = None
-                if port_is_free(port):
+                if port_is_free(port) and _PORT_TAKEN not in exc.message:
                     raise
                 preferred = None
         return await self._launch(find_free_port())
