@@ -12,6 +12,7 @@ import structlog
 from assay.cli.connecting import known_secret_key, require_migrated
 from assay.cli.hosting import Listener, open_listener, running_api
 from assay.cli.signals import background, wait_any
+from assay.cli.temporal_logs import route_temporal_logs
 from assay.cli.workers import LocalWorker, WorkerProcesses
 from assay.core.projects.service import bootstrap
 from assay.db.session import transaction
@@ -52,6 +53,7 @@ async def serve(settings: Settings, *, host: str, port: int, workers: int, annou
         ServiceFailedError: A service does not start, or keeps dying.
         WorkerFailedError: A worker keeps dying.
     """
+    route_temporal_logs()
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(open_listener(host, port))
         installation = await stack.enter_async_context(open_installation(settings))
@@ -95,7 +97,10 @@ async def _start_workers(
         return worker.wake_dispatcher
     if workers > 1:
         environment = inherited_environment(
-            ASSAY_DATABASE_URL=addresses.database_url, ASSAY_TEMPORAL_ADDRESS=addresses.temporal_address
+            ASSAY_DATABASE_URL=addresses.database_url,
+            ASSAY_TEMPORAL_ADDRESS=addresses.temporal_address,
+            ASSAY_LOG_LEVEL=runtime.settings.log.level,
+            ASSAY_LOG_FORMAT=runtime.settings.log.format,
         )
         processes = WorkerProcesses(workers, environment=environment)
         watched.append(await stack.enter_async_context(background(processes.run_forever())))
@@ -155,6 +160,7 @@ async def work(settings: Settings) -> None:
 
 @asynccontextmanager
 async def _external_runtime(settings: Settings) -> AsyncGenerator[Runtime]:
+    route_temporal_logs()
     addresses = external_addresses(settings)
     await require_migrated(addresses.database_url)
     secret_key = known_secret_key(settings, AssayHome(settings.core.home))
