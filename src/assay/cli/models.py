@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from pydantic import BaseModel, SecretStr
@@ -41,7 +41,12 @@ def list_models(*, as_json: Json = False) -> None:
 
     models, roles = run(main())
     if as_json:
-        print_json({"models": [_describe(model, roles) for model in models], "roles": roles})
+        print_json(
+            {
+                "models": [_describe(model, roles) for model in models],
+                "roles": {role.value: model_id for role, model_id in roles.items()},
+            }
+        )
         return
     rows = [
         (m.entry.id, m.provider.name, m.entry.upstream, m.entry.type, " ".join(_roles_of(m, roles)), m.entry.source)
@@ -61,7 +66,9 @@ def add_model(
     role: Annotated[
         list[ModelRole] | None, typer.Option(help="Role in which 'auto' shall mean it; may be repeated.")
     ] = None,
-    model_type: Annotated[str, typer.Option("--type", help="llm, embeddings or speech_to_text.")] = "llm",
+    model_type: Annotated[
+        Literal["llm", "embeddings", "speech_to_text"], typer.Option("--type", help="What it makes.")
+    ] = "llm",
     context_window: Annotated[int | None, typer.Option(min=1, help="Tokens.")] = None,
     dimensions: Annotated[int | None, typer.Option(min=1, help="Of an embedding.")] = None,
     input_price: Annotated[float | None, typer.Option(min=0, help="US dollars for a million tokens.")] = None,
@@ -69,8 +76,10 @@ def add_model(
     base_url: Annotated[
         str | None, typer.Option(help="Address of the provider. Given, the provider is stored too, or replaced.")
     ] = None,
-    kind: Annotated[str, typer.Option(help="Protocol of the provider: openai or anthropic.")] = "openai",
-    api: Annotated[str, typer.Option(help="Endpoint of the openai protocol: chat or responses.")] = "chat",
+    kind: Annotated[Literal["openai", "anthropic"], typer.Option(help="Protocol of the provider.")] = "openai",
+    api: Annotated[
+        Literal["chat", "responses"], typer.Option(help="Endpoint of the openai protocol that answers.")
+    ] = "chat",
     max_concurrency: Annotated[int, typer.Option(min=1, max=4096, help="Most calls in flight.")] = 256,
     ask_key: Annotated[bool, typer.Option("--ask-key", help="Ask for the provider's key, without echo.")] = False,
     key_stdin: Annotated[

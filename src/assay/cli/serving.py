@@ -13,6 +13,8 @@ from assay.cli.connecting import known_secret_key, require_migrated
 from assay.cli.hosting import Listener, open_listener, running_api
 from assay.cli.signals import background, wait_any
 from assay.cli.workers import LocalWorker, WorkerProcesses
+from assay.core.projects.service import bootstrap
+from assay.db.session import transaction
 from assay.dialects.edge.state import ApiState
 from assay.embedded.home import AssayHome
 from assay.installation import Installation, ensure_credentials, external_addresses, open_installation
@@ -115,6 +117,8 @@ async def _running_routes(
 async def serve_api(settings: Settings, *, host: str, port: int, announce: Callable[[str], None]) -> None:
     """The API alone, on external services, until cancelled.
 
+    A preset first key is put in place; otherwise an empty database stays empty until ``assay projects create``.
+
     Raises:
         MissingSettingError: The address of a service is not configured.
         PortInUseError: The port is taken.
@@ -123,10 +127,18 @@ async def serve_api(settings: Settings, *, host: str, port: int, announce: Calla
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(open_listener(host, port))
         runtime = await stack.enter_async_context(_external_runtime(settings))
+        await _ensure_preset_key(settings, runtime)
         dispatcher = await stack.enter_async_context(running_dispatcher(runtime))
         task = await stack.enter_async_context(_running_routes(runtime, listener, dispatcher.wake))
         announce(listener.base_url)
         await wait_any(task)
+
+
+async def _ensure_preset_key(settings: Settings, runtime: Runtime) -> None:
+    preset = settings.core.bootstrap_api_key
+    if preset is not None:
+        async with transaction(runtime.sessions) as session:
+            await bootstrap(session, api_key=preset.get_secret_value())
 
 
 async def work(settings: Settings) -> None:
