@@ -46,6 +46,9 @@ class WorkerFailedError(UnavailableError):
     code = "worker_failed"
 
 
+_PIPED_WIDTH = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An error as the user sees it."""
@@ -123,9 +126,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     table = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    console = Console()
-    # Piped into another program, a line must not be cut at the width of a terminal that is not there.
-    console.print(table, width=None if console.is_terminal else 10_000, soft_wrap=not console.is_terminal)
+    # Piped into another program, a line must not be folded at the width of a terminal that is not there.
+    console = Console() if sys.stdout.isatty() else Console(width=_PIPED_WIDTH)
+    console.print(table)
 
 
 def prepare(level: LogLevel | None = None, format: LogFormat | None = None) -> Settings:
