@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 import typer
@@ -11,7 +12,9 @@ from typer.testing import CliRunner
 
 from assay.cli.app import app
 from assay.cli.keys import parse_expiry
+from assay.cli.models import Role
 from assay.cli.projects import parse_project
+from assay.gateway.types import ModelRole
 from assay.kit.clock import utc_now
 
 
@@ -60,6 +63,10 @@ def test_expiry_as_a_time_is_utc_without_a_zone() -> None:
 def test_other_expiries_are_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         parse_expiry(text)
+
+
+def test_every_role_of_the_gateway_can_be_given() -> None:
+    assert set(get_args(Role)) == {role.value for role in ModelRole}
 
 
 def test_project_by_number_or_id() -> None:

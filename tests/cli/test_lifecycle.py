@@ -73,7 +73,7 @@ async def test_several_workers_are_kept_alive_and_end_with_the_server(home: Path
         await eventually(replaced, timeout=10.0)
         left = process.children()
         await process.end(signal.SIGKILL)
-        await _all_gone([child for child in left if child.name() != "postgres"])
+        await _all_gone(left)
 
 
 async def test_stopped_while_starting_it_leaves_nothing(home: Path) -> None:

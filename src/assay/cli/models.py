@@ -12,7 +12,6 @@ import typer
 from pydantic import BaseModel, SecretStr
 
 from assay.cli.console import ExitCode, prepare_quietly, print_error, print_json, print_table, run
-from assay.gateway.types import ModelRole
 from assay.settings import Settings, environment_variable
 
 if TYPE_CHECKING:
@@ -20,12 +19,15 @@ if TYPE_CHECKING:
 
     from assay.cli.connecting import Database
     from assay.gateway.catalog import Catalog, ListedModel
+    from assay.gateway.types import ModelRole
     from assay.kit.secrets import SecretBox
 
 M = TypeVar("M", bound=BaseModel)
 
 app = typer.Typer(help="List, add and remove models.", no_args_is_help=True)
 
+# The values of ``ModelRole``, whose module brings numpy along: too much for ``assay --help``.
+Role = Literal["candidate", "judge", "embedding", "transcription"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -64,7 +66,7 @@ def add_model(
     ] = None,
     upstream: Annotated[str | None, typer.Option(help="The provider's own name of it. Default: from the id.")] = None,
     role: Annotated[
-        list[ModelRole] | None, typer.Option(help="Role in which 'auto' shall mean it; may be repeated.")
+        list[Role] | None, typer.Option(help="Role in which 'auto' shall mean it; may be repeated.")
     ] = None,
     model_type: Annotated[
         Literal["llm", "embeddings", "speech_to_text"], typer.Option("--type", help="What it makes.")
@@ -132,12 +134,13 @@ async def _add(
     model_fields: dict[str, Any],
     provider_fields: dict[str, Any] | None,
     *,
-    roles: tuple[ModelRole, ...],
+    roles: tuple[Role, ...],
 ) -> None:
     from assay.cli.connecting import open_database
     from assay.db.session import transaction
     from assay.gateway.config import ModelConfig, ProviderConfig
     from assay.gateway.repository import save_model, save_provider
+    from assay.gateway.types import ModelRole
 
     model = _validated(ModelConfig, model_fields)
     provider = None if provider_fields is None else _validated(ProviderConfig, provider_fields)
@@ -148,7 +151,7 @@ async def _add(
         async with transaction(database.sessions) as session:
             if provider is not None:
                 await save_provider(session, model.provider, config=provider, secrets=_secret_box(settings))
-            await save_model(session, model_id, config=model, roles=roles)
+            await save_model(session, model_id, config=model, roles=tuple(map(ModelRole, roles)))
 
 
 def _validated(model: type[M], fields: dict[str, Any]) -> M:
