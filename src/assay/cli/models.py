@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
@@ -24,10 +25,18 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=BaseModel)
 
+
+class Role(StrEnum):
+    """The values of ``ModelRole``, whose module brings numpy along: too much for ``assay --help``."""
+
+    CANDIDATE = "candidate"
+    JUDGE = "judge"
+    EMBEDDING = "embedding"
+    TRANSCRIPTION = "transcription"
+
+
 app = typer.Typer(help="List, add and remove models.", no_args_is_help=True)
 
-# The values of ``ModelRole``, whose module brings numpy along: too much for ``assay --help``.
-Role = Literal["candidate", "judge", "embedding", "transcription"]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
