@@ -48,6 +48,9 @@ class WorkerFailedError(UnavailableError):
     code = "worker_failed"
 
 
+_PIPED_WIDTH = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An error as the user sees it."""

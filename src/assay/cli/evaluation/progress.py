@@ -127,7 +127,8 @@ def _open_lines(stream: TextIO) -> Generator[Show]:
         nonlocal shown, due
         now = time.monotonic()
         pace.note(now, snapshot.done)
-        first, last = shown is None, snapshot.done == snapshot.total and snapshot.total > 0
+        first = shown is None or (not shown.total and snapshot.total > 0)
+        last = snapshot.done == snapshot.total and snapshot.total > 0
         already = shown is not None and (shown.done, shown.total) == (snapshot.done, snapshot.total)
         if not already and (first or last or now >= due):
             print(describe(snapshot, pace), file=stream, flush=True)
