@@ -271,8 +271,8 @@ async def load_chunk(session: AsyncSession, run_id: UUID, chunk: Chunk) -> list[
     ]
 
 
-# The range stands on both sides of the join: the tables were filled a moment ago and have no statistics yet, and without
-# it the planner reads all items of the task for every sample of the chunk.
+# The range stands on both sides of the join: the tables were filled a moment ago and have no statistics yet, and the
+# planner would read all items of the task for every sample of the chunk.
 _LOAD_CHUNK = text("""
     SELECT s.id, s.sample_index, s.status, i.dataset_row::text, i.prompt, i.target, s.output_text, s.extracted_output,
            s.response_id
