@@ -33,6 +33,7 @@ from assay.worker import running_dispatcher, running_worker
 
 WORKER = Path(__file__).with_name("worker_process.py")
 MODEL = "openai/mock"
+START_SECONDS = 60
 PROVIDER_KEY = "sk-provider-0123456789"
 
 
@@ -249,8 +250,12 @@ async def spawn_worker(place: Place) -> Process:
         sys.executable, str(WORKER), json.dumps(asdict(place)), stdout=PIPE, cwd=WORKER.parents[2]
     )
     assert process.stdout is not None
-    line = await asyncio.wait_for(process.stdout.readline(), 30)
-    assert line == b"ready\n", line
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
+        assert line == b"ready\n", line
+    except BaseException:
+        await kill(process)
+        raise
     return process
 
 

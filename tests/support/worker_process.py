@@ -12,12 +12,14 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.support.evals import Place
 
+from assay.kit.logging import configure_logging
 from assay.runtime import open_runtime
 from assay.worker import running_worker
 
 
 async def main(place: Place) -> None:
     """Work until SIGTERM."""
+    configure_logging("warning")
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     async with (
