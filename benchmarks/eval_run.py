@@ -26,8 +26,7 @@ import asyncpg
 import uvloop
 from benchmarks import report
 from benchmarks.bare_loop import ask_all
-from benchmarks.node import Role
-from benchmarks.rig import Client, model_server, node, services, throwaway_home
+from benchmarks.rig import Client, Role, model_server, node, services, throwaway_home
 
 IN_FLIGHT = 64
 

@@ -17,8 +17,7 @@ import psutil
 import uvloop
 from benchmarks import report
 from benchmarks.eval_run import IN_FLIGHT, make_rows
-from benchmarks.node import Role
-from benchmarks.rig import Client, Node, is_service, model_server, node, services, throwaway_home
+from benchmarks.rig import Client, Node, Role, is_service, model_server, node, services, throwaway_home
 
 
 async def measure_memory(samples: int) -> None:

@@ -23,8 +23,7 @@ import asyncpg
 import uvloop
 from benchmarks import report
 from benchmarks.filling import MODELS, TASKS, Filled, fill
-from benchmarks.node import Role
-from benchmarks.rig import Client, node, services, throwaway_home
+from benchmarks.rig import Client, Role, node, services, throwaway_home
 
 BUDGET = 1.5
 
@@ -111,7 +110,7 @@ async def compare(arguments: argparse.Namespace) -> None:
         home = await stack.enter_async_context(throwaway_home())
         settings = await stack.enter_async_context(services(home))
         places = [
-            await stack.enter_async_context(open_place(home, settings, f"filled_{samples}", samples))
+            await stack.enter_async_context(open_place(home / str(samples), settings, f"filled_{samples}", samples))
             for samples in arguments.samples
         ]
         print()
