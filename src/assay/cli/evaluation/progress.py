@@ -105,7 +105,7 @@ def open_display(stream: TextIO | None = None) -> Generator[Show]:
 @contextmanager
 def _open_bar(stream: TextIO) -> Generator[Show]:
     pace = Pace()
-    columns = (SpinnerColumn(), BarColumn(bar_width=30), TextColumn("{task.description}", markup=False))
+    columns = (SpinnerColumn(), BarColumn(bar_width=10), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=Console(file=stream), transient=True) as progress:
         task = progress.add_task("starting", total=None)
 
