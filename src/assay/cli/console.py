@@ -48,9 +48,6 @@ class WorkerFailedError(UnavailableError):
     code = "worker_failed"
 
 
-_PIPED_WIDTH = 10_000
-
-
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An error as the user sees it."""
