@@ -77,8 +77,8 @@ def test_every_error_has_an_answer(error: type[DomainError]) -> None:
         ("BREW", SUITES, 405),
     ],
 )
-async def test_unknown_paths_and_methods(client: Client, method: str, path: str, status: int) -> None:
-    answer = await client.raw(method, path)
+async def test_unknown_paths_and_methods(prober: Client, method: str, path: str, status: int) -> None:
+    answer = await prober.raw(method, path)
 
     assert answer.status in ({status, 400} if method == "BREW" else {status})
     if answer.status == status:
@@ -92,8 +92,8 @@ async def test_every_answer_has_a_request_id(client: Client) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Basic abc", "mk-key", "Bearer a b", "bearer mk-x"])
-async def test_malformed_credentials(client: Client, value: str) -> None:
-    answer = await client.raw("GET", SUITES, headers={"Authorization": value})
+async def test_malformed_credentials(prober: Client, value: str) -> None:
+    answer = await prober.raw("GET", SUITES, headers={"Authorization": value})
 
     assert answer.status == 401
     check_envelope(answer)

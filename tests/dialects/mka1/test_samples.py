@@ -197,8 +197,8 @@ async def test_filters_and_pages_together(client: Client, run: Any) -> None:
         ("task_id=%00", "task_id"),
     ],
 )
-async def test_refuses_bad_queries(client: Client, run: Any, query: str, param: str) -> None:
-    answer = await client.raw("GET", f"{RUNS}/{run.id}/samples?{query}")
+async def test_refuses_bad_queries(prober: Client, run: Any, query: str, param: str) -> None:
+    answer = await prober.raw("GET", f"{RUNS}/{run.id}/samples?{query}")
 
     assert answer.status == 400, answer.content
     assert answer.json["error"]["param"] == param
