@@ -7,10 +7,14 @@ from pathlib import Path
 
 import aiohttp
 import psutil
+import pytest
 from tests.support.assay_process import AssayProcess, run_assay, running_assay
 from tests.support.waiting import eventually
 
 from assay.embedded.process import is_alive
+
+# Several programs are started, each of which takes seconds where everything else is busy.
+pytestmark = pytest.mark.timeout(120)
 
 SUITES = "/api/v1/llm/evals/suites"
 PRESET = "mk-preset-0123456789abcdef"
