@@ -14,6 +14,7 @@ from temporalio.worker import Worker
 from assay.core.files.service import sweep_files
 from assay.core.requests.service import forget_expired
 from assay.core.runs.lane import LONGEST_LANE, LaneTools
+from assay.core.runs.service import revive_silent_runs
 from assay.db.session import transaction
 from assay.runtime import Runtime, open_sandbox
 from assay.workflows.dispatch import Dispatcher
@@ -86,5 +87,6 @@ async def _sweep_forever(runtime: Runtime) -> None:
             async with transaction(runtime.sessions) as session:
                 await sweep_files(session, store=runtime.files)
                 await forget_expired(session)
+                await revive_silent_runs(session)
         except Exception:
             _log.exception("sweep_failed")

@@ -6,6 +6,7 @@ Everything here only writes rows; the durable engine is told through the outbox,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -43,6 +44,8 @@ from assay.kit.ids import new_id
 
 EVAL_RUN_WORKFLOW = "eval_run"
 MAX_MODELS = 20
+SILENCE = timedelta(minutes=1)
+"""How long nothing may be written of a live run before its start is repeated."""
 
 
 def workflow_id(run_id: UUID, execution: int) -> str:
@@ -201,6 +204,20 @@ async def retry_run(session: AsyncSession, principal: Principal, *, run_id: UUID
         raise RunStateError(f"Only a failed or cancelled run can be retried; this one is {status.value}.", status)
     await _requeue(session, row)
     return repository.to_run(row, principal.organization_id)
+
+
+async def revive_silent_runs(session: AsyncSession, *, limit: int = 500) -> int:
+    """Start again whatever should be going on and may not be: its start, or the durable engine's state, was lost.
+
+    For a background task. An execution that is going on keeps its workflow id, so starting it again does nothing.
+
+    Returns:
+        How many runs were looked after.
+    """
+    silent = await repository.list_silent_runs(session, since=utc_now() - SILENCE, limit=limit)
+    for row in silent:
+        await enqueue(session, _command(row, Action.START))
+    return len(silent)
 
 
 async def list_samples(
