@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +22,9 @@ from typing import Any, Self
 import aiohttp
 import orjson
 import psutil
+import uvloop
 
+from assay.cli.signals import run_until_stopped
 from assay.embedded.home import AssayHome
 from assay.embedded.services import EmbeddedServices
 
@@ -30,9 +32,25 @@ API_KEY = "mk-benchmark-0123456789abcdef"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 RUN_SECONDS = 300.0
+LONGEST_SECONDS = 1800.0
+"""Of one benchmark, on however busy a machine."""
 POLL_SECONDS = 0.1
 """Asking costs the server time too, which at 20 ms was a tenth of what a run needs."""
 _ROOT = Path(__file__).resolve().parent.parent
+
+
+def run_bounded(main: Coroutine[Any, Any, None]) -> None:
+    """Run a benchmark to its end, in order also when it is interrupted or takes too long.
+
+    Raises:
+        TimeoutError: It took longer than a benchmark may.
+    """
+
+    async def bounded() -> None:
+        async with asyncio.timeout(LONGEST_SECONDS):
+            await main
+
+    uvloop.run(run_until_stopped(bounded()))
 
 
 def free_port() -> int:
