@@ -147,3 +147,8 @@ def load_settings() -> Settings:
 def environment_variable(name: str) -> str | None:
     """Value of a variable that a configuration file names, such as the ``api_key_env`` of a provider."""
     return os.environ.get(name)
+
+
+def inherited_environment(**changes: str) -> dict[str, str]:
+    """The environment of a child process that plays another role: this one's, with some variables set."""
+    return {**os.environ, **changes}

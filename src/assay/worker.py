@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
+from importlib.metadata import version
 
 import structlog
 from temporalio.worker import Worker
@@ -42,6 +43,8 @@ async def running_worker(runtime: Runtime) -> AsyncGenerator[Dispatcher]:
                 task_queue=runtime.settings.temporal.task_queue,
                 workflows=[EvalRunWorkflow],
                 activities=activities.all(),
+                # Left to the library, this is a digest for which it compiles every imported module: two seconds.
+                build_id=f"assay-{version('assay')}",
                 max_concurrent_activities=MAX_CONCURRENT_ACTIVITIES,
                 graceful_shutdown_timeout=GRACE,
                 max_heartbeat_throttle_interval=timedelta(seconds=2),

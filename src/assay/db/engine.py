@@ -12,8 +12,13 @@ SessionFactory = async_sessionmaker[AsyncSession]
 
 
 def async_url(url: str) -> URL:
-    """The same address for asyncpg, whatever driver the given URL names."""
-    return make_url(url).set(drivername="postgresql+asyncpg")
+    """The same address for asyncpg, whatever driver the given URL names.
+
+    ``sslmode``, as libpq and every hosting provider write it, is what asyncpg calls ``ssl``; its values are the same.
+    """
+    address = make_url(url).set(drivername="postgresql+asyncpg")
+    mode = address.query.get("sslmode")
+    return address if mode is None else address.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
 
 
 def _dumps(value: Any) -> str:

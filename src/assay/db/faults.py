@@ -14,13 +14,18 @@ _TRANSIENT_DRIVER_ERRORS = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
 )
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again later may succeed: connection lost or refused, shutting down, deadlock, pool exhausted."""
+    """Whether trying again later may succeed.
+
+    So it is when the connection was lost or refused, the server shuts down, two transactions were in each other's way,
+    a statement passed its time, or the pool is exhausted.
+    """
     if isinstance(
         error, (PoolTimeoutError, OperationalError, InterfaceError, ConnectionError, *_TRANSIENT_DRIVER_ERRORS)
     ):

@@ -22,7 +22,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import asyncpg
 import psutil
@@ -91,6 +91,20 @@ class EmbeddedPostgres(EmbeddedServer):
         self._settings = {**SMALL_MACHINE, **(settings or {})}
         self._password = ""
         self._account = _account_for(home.postgres_data)
+
+    @classmethod
+    def running_in(cls, home: AssayHome) -> Self | None:
+        """The server that another process runs in this home: to connect to, not to start or stop.
+
+        None when there never was one. It may be down all the same; ``wait_ready`` tells.
+        """
+        port = home.recall_port(cls.name)
+        if port is None or not home.postgres_password_file.exists():
+            return None
+        server = cls(home)
+        server._port = port
+        server._password = home.ensure_secret(home.postgres_password_file, length=_PASSWORD_BYTES)
+        return server
 
     @property
     def address(self) -> str:

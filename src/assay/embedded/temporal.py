@@ -14,7 +14,7 @@ import signal
 import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import psutil
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
@@ -69,6 +69,19 @@ class EmbeddedTemporal(EmbeddedServer):
     def __init__(self, home: AssayHome, *, namespace: str = "default") -> None:
         super().__init__(home)
         self._namespace = namespace
+
+    @classmethod
+    def running_in(cls, home: AssayHome, *, namespace: str = "default") -> Self | None:
+        """The server that another process runs in this home: to connect to, not to start or stop.
+
+        None when there never was one. It may be down all the same; ``wait_ready`` tells.
+        """
+        port = home.recall_port(cls.name)
+        if port is None:
+            return None
+        server = cls(home, namespace=namespace)
+        server._port = port
+        return server
 
     @property
     def address(self) -> str:

@@ -35,7 +35,7 @@ _SECRET_FIELD = re.compile(r"(?i)(^|[_-])(password|passwd|secret|secret[_-]key|a
 # Named by libraries that bring handlers of their own, which would write each line twice and in another form.
 _LOGGERS_WITH_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "alembic", "sqlalchemy")
 # One line per call at "info": of interest only when something is being hunted down.
-_TALKATIVE = ("httpx", "httpcore", "aiohttp.access", "asyncio")
+_TALKATIVE = ("httpx", "httpcore", "aiohttp.access", "asyncio", "alembic", "uvicorn.error")
 
 
 def configure_logging(level: LogLevel = "info", format: LogFormat = "auto", *, stream: TextIO | None = None) -> None:

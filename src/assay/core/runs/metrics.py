@@ -2,7 +2,7 @@
 
     overall:  metric → mean over every scored sample of the run
     by_model: model → metric → mean
-    by_task:  task → metrics, intervals, counts, tokens, and the same by_model; label tasks add ``classification``
+    by_task:  task → metrics, intervals, counts, tokens, cost, and the same by_model; label tasks add ``classification``
 
 Means run over completed samples that have a number for the metric. Each comes with its interval, the number of samples
 it rests on and the number of completed samples that lack it; a mean over nothing is null, never 0.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -43,6 +44,8 @@ class _Tally:
     cached: int | None = None
     reasoning: int | None = None
     estimated: bool = False
+    cost_usd: Decimal | None = None
+    """Of answers and judges; None when no price is known."""
     accumulators: dict[str, MetricAccumulator] = field(default_factory=dict[str, MetricAccumulator])
 
     def merge(self, other: _Tally) -> None:
@@ -52,7 +55,7 @@ class _Tally:
         self.failed += other.failed
         self.scored += other.scored
         self.estimated = self.estimated or other.estimated
-        for name in ("input", "output", "cached", "reasoning"):
+        for name in ("input", "output", "cached", "reasoning", "cost_usd"):
             mine, theirs = getattr(self, name), getattr(other, name)
             setattr(self, name, theirs if mine is None else mine + (theirs or 0))
         for metric, accumulator in other.accumulators.items():
@@ -139,6 +142,7 @@ def _describe(tally: _Tally) -> dict[str, Any]:
             "reasoning": tally.reasoning,
             "estimated": tally.estimated,
         },
+        "cost_usd": None if tally.cost_usd is None else float(tally.cost_usd),
     }
 
 
@@ -175,6 +179,7 @@ async def _tally_groups(session: AsyncSession, run_id: UUID) -> dict[Group, _Tal
             row.cached,
             row.reasoning,
             row.estimated,
+            row.cost_usd,
         )
         for row in found
     }
@@ -186,7 +191,9 @@ _TALLY = text("""
            count(*) FILTER (WHERE status = 'failed') AS failed,
            count(*) FILTER (WHERE status = 'completed' AND scores <> '{}') AS scored,
            sum(input_tokens) AS input, sum(output_tokens) AS output, sum(cached_tokens) AS cached,
-           sum(reasoning_tokens) AS reasoning, bool_or(tokens_estimated) AS estimated
+           sum(reasoning_tokens) AS reasoning, bool_or(tokens_estimated) AS estimated,
+           sum(coalesce(cost_usd, 0) + coalesce(CAST(judge->>'cost_usd' AS numeric), 0))
+               FILTER (WHERE cost_usd IS NOT NULL OR judge->>'cost_usd' IS NOT NULL) AS cost_usd
     FROM run_samples WHERE run_id = :run_id GROUP BY task_no, model_no
 """)
 

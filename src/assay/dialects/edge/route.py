@@ -1,10 +1,11 @@
 """The route class of all dialects: what happens around a route's four steps.
 
-    bound the body → authenticate → claim the request → route → remember the response → commit → answer → forget
+    authenticate → read the body, bounded → claim the request → route → remember the response → commit → answer → forget
 
-One request is one transaction. It commits here, before the answer leaves, and an error of any kind rolls it back. A
-mutating request that is sent again is answered from memory (``core.requests``). Each dialect gives its own
-authentication and its own form of errors.
+One request is one transaction. It commits here, before the answer leaves, and an error of any kind rolls it back, be it
+raised or returned. No connection to the database is held while a client sends its body. A mutating request that is
+sent again is answered from memory (``core.requests``). Each dialect gives its own authentication and its own form of
+errors.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import structlog
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from assay.core.projects.types import Principal
 from assay.core.requests.service import RequestIdentity, StoredResponse, claim, forget, identify, recall, remember
-from assay.db.engine import SessionFactory
 from assay.db.faults import is_transient
 from assay.db.session import transaction
-from assay.dialects.edge.bodies import MAX_JSON_BYTES, bounded, check_json, check_length
+from assay.dialects.edge.bodies import MAX_JSON_BYTES, BodyError, bounded, check_json, check_length, digest_form
 from assay.dialects.edge.state import ApiState, state_of
 from assay.kit.errors import DomainError, UnavailableError
 
@@ -36,14 +37,22 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 MUTATING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 DELIVERY_PATIENCE_SECONDS = 0.5
 """How long an equal request waits to learn whether the first one's answer arrived."""
+TURN_PATIENCE_SECONDS = 4.0
+"""How long equal requests queue for each other; clients give up after 5 seconds (M§1.8)."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
+class _RefusedError(Exception):
+    """A route returned an error instead of raising one, which must not commit either."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status_code)
+        self.response = response
+
+
 class EdgeRoute(APIRoute):
     """A route inside a transaction. Subclasses say who calls and how errors look."""
-
-    max_body_bytes: ClassVar[int] = MAX_JSON_BYTES
 
     @abstractmethod
     async def identify_caller(self, request: Request, session: AsyncSession) -> Principal:
@@ -61,6 +70,10 @@ class EdgeRoute(APIRoute):
     def describe_invalid(self, error: RequestValidationError) -> DomainError:
         """The same fault as an error of ours."""
 
+    def max_body_bytes(self, state: ApiState) -> int:
+        """Longest body that is read."""
+        return MAX_JSON_BYTES
+
     def get_route_handler(self) -> Handler:
         """Wrap FastAPI's handler."""
         inner = super().get_route_handler()
@@ -72,6 +85,10 @@ class EdgeRoute(APIRoute):
                 return self.render_error(error)
             except RequestValidationError as error:
                 return self.render_error(self.describe_invalid(error))
+            except _RefusedError as refused:
+                return refused.response
+            except ClientDisconnect:
+                return self.render_error(BodyError("The connection broke off before the body was complete."))
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -84,42 +101,63 @@ class EdgeRoute(APIRoute):
 
     async def _handle(self, request: Request, inner: Handler) -> Response:
         state = state_of(request)
-        check_length(request, self.max_body_bytes)
-        # Asked of the original stream, because the bounded one may be in the middle of a body.
-        request = Request(request.scope, bounded(request.receive, self.max_body_bytes))
-        identity = None
-        for _ in range(2):
-            async with self._opened(request, state.sessions) as session:
-                identity = identity or await self._identity(request)
-                if identity is None:
-                    return await inner(request)
+        async with transaction(state.sessions) as session:
+            request.state.principal = await self.identify_caller(request, session)
+        if request.method not in MUTATING:
+            return await self._carry_out(request, inner)
+        limit = self.max_body_bytes(state)
+        check_length(request, limit)
+        request = Request(request.scope, bounded(request.receive, limit))
+        try:
+            identity = await self._identity(request)
+            if identity is None:
+                return await self._carry_out(request, inner)
+            response = await self._carry_out_once(request, inner, identity)
+        finally:
+            await request.close()
+        return response if identity.keyed else _ForgettingResponse(response, request, identity)
+
+    async def _carry_out(self, request: Request, inner: Handler) -> Response:
+        async with self._opened(request):
+            return await _succeed(request, inner)
+
+    async def _carry_out_once(self, request: Request, inner: Handler, identity: RequestIdentity) -> Response:
+        """Carry the request out, or find the response of an equal one.
+
+        Raises:
+            UnavailableError: Equal requests took all the time there is.
+        """
+        state = state_of(request)
+        deadline = _now() + TURN_PATIENCE_SECONDS
+        while True:
+            async with self._opened(request) as session:
                 if await claim(session, request.state.principal, identity):
-                    response = await inner(request)
+                    response = await _succeed(request, inner)
                     await remember(session, identity, _stored(response))
-                    return response if identity.keyed else _ForgettingResponse(response, request, identity, state)
+                    return response
             if (remembered := await _recall(state, identity)) is not None:
                 return Response(remembered.body, remembered.status_code, media_type=remembered.content_type)
-        raise UnavailableError("An equal request is still being carried out. Try again in a second.")
+            # The equal request's client has its answer, so this one is a wish of its own, unless nobody is left to
+            # have it: a client that gave up sends the same again, and that one must not find two effects.
+            if _now() > deadline or await request.is_disconnected():
+                raise UnavailableError("Equal requests are still being carried out. Try again in a second.")
 
     @asynccontextmanager
-    async def _opened(self, request: Request, sessions: SessionFactory) -> AsyncGenerator[AsyncSession]:
-        async with transaction(sessions) as session:
+    async def _opened(self, request: Request) -> AsyncGenerator[AsyncSession]:
+        state = state_of(request)
+        async with transaction(state.sessions) as session:
             request.state.session = session
-            request.state.principal = await self.identify_caller(request, session)
-            # Gives the connection back, so that a client that sends its body slowly holds none.
-            await session.commit()
             yield session
         if request.method in MUTATING:
-            state_of(request).wake_dispatcher()
+            state.wake_dispatcher()
 
     async def _identity(self, request: Request) -> RequestIdentity | None:
-        """What makes this request the same as another; None where sending it twice does no harm."""
+        """What makes this request the same as another; None where sending it twice does no harm. Reads the body."""
         key = request.headers.get("idempotency-key")
-        if request.method not in MUTATING:
-            return None
         if request.headers.get("content-type", "").startswith("multipart/"):
-            # The upload would have to be read before it can be compared; a second copy of a file costs nothing.
-            return None if key is None else self._identify(request, body=b"", key=key)
+            form = await request.form()
+            # A second copy of a file costs nothing, so without a key no upload is worth the reading.
+            return None if key is None else self._identify(request, body=await digest_form(form), key=key)
         body = await request.body()
         if body:
             check_json(body)
@@ -130,16 +168,26 @@ class EdgeRoute(APIRoute):
         return identify(request.state.principal, method=request.method, target=target, body=body, key=key)
 
 
+async def _succeed(request: Request, inner: Handler) -> Response:
+    response = await inner(request)
+    if response.status_code >= 400:
+        raise _RefusedError(response)
+    return response
+
+
 async def _recall(state: ApiState, identity: RequestIdentity) -> StoredResponse | None:
     """The remembered response; None once the first one's client has it, which makes this a request of its own."""
-    patience = 0.0 if identity.keyed else DELIVERY_PATIENCE_SECONDS
-    deadline = asyncio.get_running_loop().time() + patience
+    deadline = _now() + (0.0 if identity.keyed else DELIVERY_PATIENCE_SECONDS)
     while True:
         async with state.sessions() as session:
             remembered = await recall(session, identity)
-        if remembered is None or asyncio.get_running_loop().time() >= deadline:
+        if remembered is None or _now() >= deadline:
             return remembered
         await asyncio.sleep(0.02)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _stored(response: Response) -> StoredResponse:
@@ -149,20 +197,33 @@ def _stored(response: Response) -> StoredResponse:
 
 
 class _ForgettingResponse(Response):
-    """Sends a response, and forgets the request if its client was still there to receive it."""
+    """Sends a response, and forgets the request if its client was still there to receive it.
 
-    def __init__(self, inner: Response, request: Request, identity: RequestIdentity, state: ApiState) -> None:
+    A client that gives up while the answer is on its way, less than one round trip, is not noticed.
+    """
+
+    def __init__(self, inner: Response, request: Request, identity: RequestIdentity) -> None:
         super().__init__(status_code=inner.status_code)
         self._inner = inner
         self._request = request
         self._identity = identity
-        self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Lets the loop look at its sockets: the client may have gone while the handler last computed.
+        await asyncio.sleep(0)
         gone = await self._request.is_disconnected()
         await self._inner(scope, receive, send)
         if gone:
             _log.info("client_gone", path=self._request.url.path)
-            return
-        async with transaction(self._state.sessions) as session:
-            await forget(session, self._identity)
+        else:
+            await self._forget()
+
+    async def _forget(self) -> None:
+        try:
+            async with transaction(state_of(self._request).sessions) as session:
+                await forget(session, self._identity)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            # The answer has left, and what is not forgotten now is forgotten when its time is over.
+            _log.warning("request_not_forgotten", error=repr(error))

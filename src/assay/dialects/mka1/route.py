@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Response, Security
+from fastapi import APIRouter, Depends, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,6 +13,7 @@ from assay.core.projects.types import Principal, Scope
 from assay.dialects.edge.route import EdgeRoute
 from assay.dialects.edge.state import ApiState, principal_of, session_of, state_of
 from assay.dialects.mka1.errors import describe_invalid, render_error
+from assay.dialects.mka1.wire.errors import WireError
 from assay.kit.errors import DomainError, UnauthenticatedError
 
 _BEARER = HTTPBearer(auto_error=False, description="An API key (`mk-…`).")
@@ -54,9 +55,16 @@ def caller_with(scope: Scope) -> Any:
     return Depends(require)
 
 
-def documented_auth() -> Any:
-    """Shows the bearer scheme in the OpenAPI document; the check itself is in ``Mka1Route``."""
-    return Security(_BEARER)
+def mka1_router(prefix: str, *, tag: str, route_class: type[Mka1Route] = Mka1Route) -> APIRouter:
+    """A router of this dialect: its route class, and what the OpenAPI document says of every route."""
+    return APIRouter(
+        prefix=prefix,
+        tags=[tag],
+        route_class=route_class,
+        # Shows the bearer scheme; the check itself is in ``Mka1Route``.
+        dependencies=[Security(_BEARER)],
+        responses={"default": {"model": WireError, "description": "An error."}},
+    )
 
 
 EvalsReader = Annotated[Principal, caller_with(Scope.EVALS_READ)]

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query, UploadFile
+from fastapi import Form, Query, UploadFile
 from fastapi.responses import StreamingResponse
 
 from assay.core.files import service
 from assay.db.paging import Order
+from assay.dialects.edge.state import ApiState
 from assay.dialects.mka1 import mapping
 from assay.dialects.mka1.identifiers import Prefix, read_id
 from assay.dialects.mka1.query import AfterFile, FilePageLimit
-from assay.dialects.mka1.route import FilesReader, FilesWriter, Mka1Route, Session, State, documented_auth
+from assay.dialects.mka1.route import FilesReader, FilesWriter, Mka1Route, Session, State, mka1_router
 from assay.dialects.mka1.wire.base import WireList
 from assay.dialects.mka1.wire.files import WireFile, WireFileDeleted
 
 UPLOAD_CHUNK_BYTES = 256 * 1024
+MAX_FORM_OVERHEAD_BYTES = 64 * 1024
+_CONTENT: dict[str, Any] = {
+    "description": "The content, under the file's own media type.",
+    "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+}
 
 
 class UploadRoute(Mka1Route):
-    """Files are larger than JSON; their own bound is checked while they are stored."""
+    """Files are larger than JSON."""
 
-    max_body_bytes = 8 * 1024**3
+    def max_body_bytes(self, state: ApiState) -> int:
+        """The largest file, with room for what a form adds to it."""
+        return state.max_file_bytes + MAX_FORM_OVERHEAD_BYTES
 
 
-router = APIRouter(
-    prefix="/api/v1/llm/files", tags=["files"], route_class=UploadRoute, dependencies=[documented_auth()]
-)
+router = mka1_router("/api/v1/llm/files", tag="files", route_class=UploadRoute)
 
 
 @router.post("")
@@ -86,7 +92,7 @@ async def delete_file(file_id: str, caller: FilesWriter, session: Session, state
     return WireFileDeleted(id=file_id, object="file", deleted=True)
 
 
-@router.get("/{file_id}/content", response_class=StreamingResponse)
+@router.get("/{file_id}/content", response_class=StreamingResponse, responses={200: _CONTENT})
 async def get_file_content(file_id: str, caller: FilesReader, session: Session, state: State) -> StreamingResponse:
     """Download a file's content."""
     row_id = read_id(Prefix.FILE, file_id, param="file_id")

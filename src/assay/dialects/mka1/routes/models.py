@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 
 from assay.core.projects.types import Principal
 from assay.dialects.edge.state import principal_of
 from assay.dialects.mka1.mapping import unix
-from assay.dialects.mka1.route import Mka1Route, State, documented_auth
+from assay.dialects.mka1.route import State, mka1_router
 from assay.dialects.mka1.wire.models import (
     WireCapabilities,
     WireDimensionRange,
@@ -21,9 +21,7 @@ from assay.gateway.catalog import ListedModel
 from assay.gateway.entries import ModelType
 from assay.kit.errors import NotFoundError
 
-router = APIRouter(
-    prefix="/api/v1/llm/models", tags=["models"], route_class=Mka1Route, dependencies=[documented_auth()]
-)
+router = mka1_router("/api/v1/llm/models", tag="models")
 
 AnyCaller = Annotated[Principal, Depends(principal_of)]
 """The catalog belongs to the installation, so every key may read it."""

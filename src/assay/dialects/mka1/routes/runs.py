@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from assay.core.runs import service
 from assay.core.runs.types import RunFilter, RunStatus
 from assay.dialects.mka1 import mapping
 from assay.dialects.mka1.identifiers import Prefix, read_id
 from assay.dialects.mka1.query import AfterRun, PageLimit, SuiteIdFilter, SuiteVersionFilter
-from assay.dialects.mka1.route import EvalsReader, EvalsWriter, Mka1Route, Session, State, documented_auth
+from assay.dialects.mka1.route import EvalsReader, EvalsWriter, Session, State, mka1_router
 from assay.dialects.mka1.wire.base import WireList
 from assay.dialects.mka1.wire.runs import CreateRun, WireArtifacts, WireOverview, WireRun, WireRunDeleted
 
-router = APIRouter(prefix="/api/v1/llm/evals", tags=["runs"], route_class=Mka1Route, dependencies=[documented_auth()])
+router = mka1_router("/api/v1/llm/evals", tag="runs")
 
 MetricName = Annotated[str, Query(min_length=1, max_length=128)]
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from assay.core.runs import service
 from assay.core.runs.types import Sample, SampleFilter, SampleStatus
 from assay.dialects.mka1 import mapping
 from assay.dialects.mka1.identifiers import Prefix, read_id
 from assay.dialects.mka1.query import AfterSample, SampleIndexFilter, SamplePageLimit, parse_sample_indexes
-from assay.dialects.mka1.route import EvalsReader, Mka1Route, Session, documented_auth
+from assay.dialects.mka1.route import EvalsReader, Session, mka1_router
 from assay.dialects.mka1.wire.base import WireList
 from assay.dialects.mka1.wire.runs import WireSample
 
-router = APIRouter(
-    prefix="/api/v1/llm/evals", tags=["samples"], route_class=Mka1Route, dependencies=[documented_auth()]
-)
+router = mka1_router("/api/v1/llm/evals", tag="samples")
 
 ScoreBound = Annotated[float | None, Query(allow_inf_nan=False)]
 

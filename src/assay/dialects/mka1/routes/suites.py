@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from assay.core.runs.retirement import delete_suite as retire_suite
 from assay.core.suites import service
 from assay.core.suites.types import NewSuite
 from assay.dialects.mka1 import mapping
 from assay.dialects.mka1.identifiers import Prefix, read_id
 from assay.dialects.mka1.query import AfterSuite, AfterVersion, PageLimit, SuiteVersionPath
-from assay.dialects.mka1.route import EvalsReader, EvalsWriter, Mka1Route, Session, State, documented_auth
+from assay.dialects.mka1.route import EvalsReader, EvalsWriter, Session, State, mka1_router
 from assay.dialects.mka1.wire.base import WireList
 from assay.dialects.mka1.wire.suites import CreateSuite, CreateVersion, WireSuite, WireSuiteDeleted, WireVersion
 
-router = APIRouter(prefix="/api/v1/llm/evals", tags=["suites"], route_class=Mka1Route, dependencies=[documented_auth()])
+router = mka1_router("/api/v1/llm/evals", tag="suites")
 
 
 @router.post("/suites")

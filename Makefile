@@ -1,0 +1,37 @@
+# The daily commands. Each is one line that also works when typed by hand.
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo test soak bench lint format types imports check docs openapi
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: ## Make the virtual environment
+	uv sync
+
+dev: ## Serve the API and a worker, with everything embedded
+	uv run assay serve
+
+demo: ## A whole evaluation on bundled data
+	uv run assay demo
+
+test: ## The test suite
+	uv run pytest
+
+soak: ## Long load and soak tests
+	uv run pytest -m soak
+
+lint: ## Form and lint
+	uv run ruff format --check .
+	uv run ruff check .
+
+format: ## Bring the code into form, and mend what can be mended
+	uv run ruff format .
+	uv run ruff check --fix .
+
+types: ## Type check
+	uv run pyright
+
+imports: ## The floors: imports only go down
+	uv run lint-imports
+
+check: lint types imports test ## Everything that a change must pass

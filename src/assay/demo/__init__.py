@@ -1,0 +1,1 @@
+"""What `assay demo` evaluates: a manifest, its rows, a grader, and the models' configuration. Data only."""
