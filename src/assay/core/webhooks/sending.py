@@ -22,16 +22,6 @@ from assay.core.webhooks.service import MAX_REASON_CHARACTERS, disable_row, wake
 from assay.core.webhooks.types import Attempt, DeliveryStatus, Event, OwnerKind
 from assay.kit.clock import utc_now
 
-RETRY_DELAYS = (
-    timedelta(seconds=5),
-    timedelta(seconds=30),
-    timedelta(minutes=2),
-    timedelta(minutes=10),
-    timedelta(hours=1),
-    timedelta(hours=6),
-    timedelta(hours=24),
-)
-"""Pauses between the eight attempts of a round (R35)."""
 KEPT_ATTEMPTS = 32
 KEPT_FOR = timedelta(days=30)
 """How long deliveries that have ended can be looked at and asked for again."""
@@ -90,15 +80,15 @@ async def record_attempt(
     round_no: int,
     attempt: Attempt,
     verdict: Verdict,
-    delays: Sequence[timedelta] = RETRY_DELAYS,
+    delays: Sequence[timedelta],
 ) -> None:
     """Write down an attempt, and what follows from it.
 
     Args:
         session: A transaction.
         delivery_id: What was attempted; one that has been deleted meanwhile is ignored.
-        round_no: The round as ``take_next`` gave it. If the delivery was asked for again meanwhile, this attempt does not
-            end the newer round.
+        round_no: The round as ``take_next`` gave it. If the delivery was asked for again meanwhile, this attempt does
+            not end the newer round.
         attempt: What happened.
         verdict: What it came to.
         delays: Pauses before each further attempt of a round.
