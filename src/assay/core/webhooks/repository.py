@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer
+from sqlalchemy.orm import aliased, defer
 
 from assay.core.ownership import visible_to
 from assay.core.projects.types import Principal
@@ -111,15 +111,18 @@ async def abandon_pending(
 
 async def find_stalled(session: AsyncSession, *, due_before: datetime, limit: int) -> list[tuple[UUID, UUID]]:
     """(endpoint, subject) whose first pending delivery should have been attempted long ago."""
-    key = (DeliveryRow.endpoint_id, DeliveryRow.subject_id)
-    first = (
-        select(*key, DeliveryRow.next_attempt_at)
-        .where(PENDING)
-        .distinct(*key)
-        .order_by(*key, DeliveryRow.position)
-        .subquery()
+    earlier = aliased(DeliveryRow)
+    waits_for_another = exists().where(
+        earlier.endpoint_id == DeliveryRow.endpoint_id,
+        earlier.subject_id == DeliveryRow.subject_id,
+        earlier.position < DeliveryRow.position,
+        earlier.status == DeliveryStatus.PENDING.value,
     )
-    late = select(first.c.endpoint_id, first.c.subject_id).where(first.c.next_attempt_at < due_before).limit(limit)
+    late = (
+        select(DeliveryRow.endpoint_id, DeliveryRow.subject_id)
+        .where(PENDING, DeliveryRow.next_attempt_at < due_before, ~waits_for_another)
+        .limit(limit)
+    )
     return [(endpoint_id, subject_id) for endpoint_id, subject_id in (await session.execute(late)).all()]
 
 
