@@ -15,7 +15,7 @@ from temporalio.worker import Worker
 
 from assay.core.files.service import sweep_files
 from assay.core.requests.service import forget_expired
-from assay.core.runs.lane import LaneTools
+from assay.core.runs.lane import LONGEST_LANE, LaneTools
 from assay.core.webhooks.sending import forget_ended, wake_stalled
 from assay.db.session import transaction
 from assay.dialects.mka1.events import render_event
@@ -40,12 +40,17 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 @asynccontextmanager
-async def running_worker(runtime: Runtime) -> AsyncGenerator[Dispatcher]:
-    """Run the worker inside the block; gives the process's dispatcher."""
+async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_LANE) -> AsyncGenerator[Dispatcher]:
+    """Run the worker inside the block; gives the process's dispatcher.
+
+    Args:
+        runtime: What the process has open.
+        longest_lane: After this long an activity that works through samples returns, to be followed by another.
+    """
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(open_sandbox())
         tools = LaneTools(runtime.sessions, runtime.gateway, sandbox)
-        activities = EvalRunActivities(tools, runtime.files)
+        activities = EvalRunActivities(tools, runtime.files, longest_lane=longest_lane)
         dispatcher = await stack.enter_async_context(running_dispatcher(runtime))
         await stack.enter_async_context(_background(lambda: _sweep_forever(runtime)))
         task_queue = runtime.settings.temporal.task_queue

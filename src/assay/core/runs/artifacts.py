@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.runs.ledger import allow_long_statements
 from assay.core.runs.plan import RunPlan
 from assay.db.engine import SessionFactory
+from assay.db.session import transaction
 
 CHUNKS_IN_MEMORY = 16
 
@@ -39,15 +40,22 @@ _SAMPLES = """
 
 
 async def stream_samples(sessions: SessionFactory, plan: RunPlan) -> AsyncGenerator[bytes]:
-    """All samples of a run as JSON lines, in order, in chunks of any size."""
+    """All samples of a run as JSON lines, in order, in chunks of any size.
+
+    Close the generator when not reading it to its end: a connection of the database hangs on it.
+    """
     chunks: asyncio.Queue[bytes | None] = asyncio.Queue(CHUNKS_IN_MEMORY)
 
     async def copy() -> None:
         try:
-            async with sessions() as session:
+            async with transaction(sessions) as session:
+                await allow_long_statements(session)
                 await _copy_samples(session, plan, chunks)
-        finally:
+        except Exception:
             await chunks.put(None)
+            raise
+        # Not when cancelled: nobody reads then, and a full queue would never take it.
+        await chunks.put(None)
 
     copying = asyncio.create_task(copy())
     try:
@@ -56,8 +64,7 @@ async def stream_samples(sessions: SessionFactory, plan: RunPlan) -> AsyncGenera
         await copying
     finally:
         copying.cancel()
-        with suppress(asyncio.CancelledError):
-            await copying
+        await asyncio.wait([copying])
 
 
 async def _copy_samples(session: AsyncSession, plan: RunPlan, chunks: asyncio.Queue[bytes | None]) -> None:
