@@ -101,9 +101,11 @@ async def taken(session: AsyncSession, endpoint: Endpoint) -> Outgoing:
 
 
 async def attempted(session: AsyncSession, outgoing: Outgoing, verdict: Verdict, status: int | None = 500) -> None:
+    row = await session.get_one(DeliveryRow, outgoing.event.id)
     error = None if verdict is Verdict.ACCEPTED else f"The receiver answered {status}."
     await sending.record_attempt(
         session,
+        endpoint_id=row.endpoint_id,
         delivery_id=outgoing.event.id,
         round_no=outgoing.round_no,
         attempt=Attempt(utc_now(), 0.25, status, error, "said"),

@@ -43,9 +43,9 @@ async def find_visible_endpoint(
     return await session.scalar(select(EndpointRow).where(visible_to(principal, EndpointRow), condition))
 
 
-async def get_endpoint(session: AsyncSession, endpoint_id: UUID) -> EndpointRow:
-    """The endpoint of a delivery, as it is now, whoever asks."""
-    return await session.get_one(EndpointRow, endpoint_id, populate_existing=True)
+async def get_endpoint(session: AsyncSession, endpoint_id: UUID, *, lock: bool = False) -> EndpointRow:
+    """The endpoint of a delivery, as it is now, whoever asks; locked against other changes when asked."""
+    return await session.get_one(EndpointRow, endpoint_id, populate_existing=True, with_for_update=lock or None)
 
 
 async def list_deliveries(

@@ -76,6 +76,7 @@ async def take_next(session: AsyncSession, *, endpoint_id: UUID, subject_id: UUI
 async def record_attempt(
     session: AsyncSession,
     *,
+    endpoint_id: UUID,
     delivery_id: UUID,
     round_no: int,
     attempt: Attempt,
@@ -86,6 +87,7 @@ async def record_attempt(
 
     Args:
         session: A transaction.
+        endpoint_id: Where it went.
         delivery_id: What was attempted; one that has been deleted meanwhile is ignored.
         round_no: The round as ``take_next`` gave it. If the delivery was asked for again meanwhile, this attempt does
             not end the newer round.
@@ -93,14 +95,15 @@ async def record_attempt(
         verdict: What it came to.
         delays: Pauses before each further attempt of a round.
     """
+    # Endpoint first, deliveries second: in the other order two runs that are told "gone" would wait for each other.
+    gone = await repository.get_endpoint(session, endpoint_id, lock=True) if verdict is Verdict.GONE else None
     row = await repository.lock_delivery(session, delivery_id)
     if row is None:
         return
     row.attempts = [*row.attempts, repository.write_attempt(attempt)][-KEPT_ATTEMPTS:]
     row.attempt_count += 1
-    if verdict is Verdict.GONE:
-        endpoint = await repository.get_endpoint(session, row.endpoint_id)
-        await disable_row(session, endpoint, reason="The receiver answered 410 Gone.")
+    if gone is not None:
+        await disable_row(session, gone, reason="The receiver answered 410 Gone.")
     elif row.round_no == round_no:
         _move_on(row, attempt, verdict, delays)
     await session.flush()

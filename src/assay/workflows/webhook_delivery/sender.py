@@ -81,14 +81,14 @@ class Sender:
         async with transaction(self._sessions) as session:
             due = await take_next(session, endpoint_id=endpoint_id, subject_id=subject_id)
         if isinstance(due, Outgoing):
-            await self._attempt(due)
+            await self._attempt(endpoint_id, due)
             async with transaction(self._sessions) as session:
                 due = await take_next(session, endpoint_id=endpoint_id, subject_id=subject_id)
         if due is None:
             return None
         return due.seconds if isinstance(due, Waiting) else 0.0
 
-    async def _attempt(self, outgoing: Outgoing) -> None:
+    async def _attempt(self, endpoint_id: UUID, outgoing: Outgoing) -> None:
         started = utc_now()
         outcome = await self._post(outgoing, int(started.timestamp()))
         attempt = Attempt(
@@ -102,6 +102,7 @@ class Sender:
         async with transaction(self._sessions) as session:
             await record_attempt(
                 session,
+                endpoint_id=endpoint_id,
                 delivery_id=delivery_id,
                 round_no=outgoing.round_no,
                 attempt=attempt,
