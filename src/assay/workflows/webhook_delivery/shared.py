@@ -16,6 +16,8 @@ class WebhookDeliveryInput:
 
     endpoint_id: str
     subject_id: str
+    max_steps: int = 200
+    """Attempts and looks of one workflow execution before it continues as new."""
 
 
 @dataclass(frozen=True)

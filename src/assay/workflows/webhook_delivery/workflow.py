@@ -23,7 +23,6 @@ from assay.workflows.webhook_delivery.shared import (
     activity_queue,
 )
 
-ACTIVITIES_PER_EXECUTION = 200
 # An attempt writes down what came of it; only a database that is away, or a worker that died, makes it be repeated.
 UNTIL_DONE = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
 
@@ -43,7 +42,7 @@ class WebhookDeliveryWorkflow:
     @workflow.run
     async def run(self, request: WebhookDeliveryInput) -> None:
         """Deliver until nothing is pending."""
-        for _ in range(ACTIVITIES_PER_EXECUTION):
+        for _ in range(request.max_steps):
             self._woken = False
             left = await self._advance(request)
             if left.wait_seconds is not None:
