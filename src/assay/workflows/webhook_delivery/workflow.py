@@ -58,7 +58,7 @@ class WebhookDeliveryWorkflow:
             result_type=Advanced,
             task_queue=activity_queue(workflow.info().task_queue),
             start_to_close_timeout=timedelta(minutes=1),
-            heartbeat_timeout=timedelta(seconds=10),
+            heartbeat_timeout=timedelta(seconds=6),
             retry_policy=UNTIL_DONE,
         )
 
