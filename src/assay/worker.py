@@ -16,6 +16,7 @@ from temporalio.worker import Worker
 from assay.core.files.service import sweep_files
 from assay.core.requests.service import forget_expired
 from assay.core.runs.lane import LONGEST_LANE, LaneTools
+from assay.core.runs.service import revive_silent_runs
 from assay.core.webhooks.sending import forget_ended, wake_stalled
 from assay.db.session import transaction
 from assay.dialects.mka1.events import render_event
@@ -137,5 +138,6 @@ async def _sweep_forever(runtime: Runtime) -> None:
                 await forget_expired(session)
                 await wake_stalled(session)
                 await forget_ended(session)
+                await revive_silent_runs(session)
         except Exception:
             _log.exception("sweep_failed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from sqlalchemy import text
 from tests.support.evals import MODEL, Evals, dispatching, question_rows, spawn_worker, working
 from tests.support.waiting import eventually
@@ -153,13 +154,14 @@ async def test_rerun_asks_only_for_the_failed_samples(evals: Evals) -> None:
     assert all(row.snapshot["error"]["code"] for row in snapshots)
 
 
+@pytest.mark.timeout(180)
 async def test_two_workers_share_a_run(evals: Evals) -> None:
     evals.models.behaviour.latency_seconds = 0.02
     suite_id = await evals.suite(question_rows(1500))
     workers = [await spawn_worker(evals.place), await spawn_worker(evals.place)]
     try:
         run_id = await evals.start(suite_id, concurrency=128)
-        run = await evals.until(run_id)
+        run = await evals.until(run_id, timeout=120)
     finally:
         for worker in workers:
             worker.terminate()
@@ -171,6 +173,7 @@ async def test_two_workers_share_a_run(evals: Evals) -> None:
     await evals.check_counts(run_id)
 
 
+@pytest.mark.timeout(180)
 async def test_a_worker_that_is_asked_to_stop_hands_its_work_over(evals: Evals) -> None:
     """Its calls come to their end, so nothing is asked twice."""
     evals.models.behaviour.latency_seconds = 0.05
@@ -181,7 +184,7 @@ async def test_a_worker_that_is_asked_to_stop_hands_its_work_over(evals: Evals) 
     first.terminate()
     assert await first.wait() == 0
     async with working(evals):
-        run = await evals.until(run_id)
+        run = await evals.until(run_id, timeout=120)
     assert (run.status, run.completed) == (RunStatus.COMPLETED, 300), run.error
     assert set(evals.models.stats.prompts.values()) == {1}
 
