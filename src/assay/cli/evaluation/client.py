@@ -139,6 +139,19 @@ class ApiClient:
         """Ids of the files that a run left."""
         return await self._call("GET", f"{EVALS}/runs/{run_id}/artifacts")
 
+    async def list_deliveries(
+        self, schedule_id: str, *, limit: int, status: str | None = None, run_id: str | None = None
+    ) -> list[Json]:
+        """The newest deliveries of a schedule's webhook, 1 to 100."""
+        wanted = {"limit": str(limit), "status": status, "run_id": run_id}
+        query = {name: value for name, value in wanted.items() if value is not None}
+        page = await self._call("GET", f"{EVALS}/schedules/{schedule_id}/deliveries", query=query)
+        return page["data"]
+
+    async def redeliver(self, schedule_id: str, delivery_id: str) -> Json:
+        """Have an event sent again."""
+        return await self._call("POST", f"{EVALS}/schedules/{schedule_id}/deliveries/{delivery_id}/redeliver")
+
     async def download(self, file_id: str, target: Path) -> None:
         """Write a file's content to a path."""
         async with self._session.get(f"{self.base_url}{FILES}/{file_id}/content") as response:

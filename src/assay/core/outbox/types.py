@@ -14,6 +14,8 @@ class Action(StrEnum):
 
     START = "start"
     CANCEL = "cancel"
+    SIGNAL_WITH_START = "signal_with_start"
+    """Wake it by its one signal, starting it first if it is not running."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,8 @@ class RunRow(OwnedMixin, Base):
     agent_name: Mapped[str | None]
     agent_version: Mapped[str | None]
     agent_effort: Mapped[str | None]
+    webhook_endpoint_id: Mapped[UUID | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="SET NULL"))
+    """Who is told of changes of the status."""
     cost_usd: Mapped[Decimal | None]
     input_tokens: Mapped[int | None] = mapped_column(BigInteger)
     output_tokens: Mapped[int | None] = mapped_column(BigInteger)

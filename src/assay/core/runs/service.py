@@ -20,6 +20,7 @@ from assay.core.runs import repository
 from assay.core.runs.errors import RunInputError, RunNotFoundError, RunStateError
 from assay.core.runs.models import RunRow
 from assay.core.runs.repository import OverviewCounts
+from assay.core.runs.transitions import announce
 from assay.core.runs.types import (
     MAX_CONCURRENCY,
     UNSETTLED,
@@ -62,6 +63,7 @@ async def create_run(
     config: RunConfig,
     suite_version: int | None = None,
     metadata: Mapping[str, str] | None = None,
+    webhook_endpoint_id: UUID | None = None,
 ) -> Run:
     """Queue a run of a suite's version (the active one unless given).
 
@@ -96,6 +98,7 @@ async def create_run(
         max_samples_per_task=config.max_samples_per_task,
         max_workflow_sample_activities=config.max_workflow_sample_activities,
         labels=check_metadata(metadata),
+        webhook_endpoint_id=webhook_endpoint_id,
         total=0,
         completed=0,
         failed=0,
@@ -171,6 +174,7 @@ async def stop_row(session: AsyncSession, row: RunRow) -> None:
     row.status = RunStatus.CANCELLING.value
     row.updated_at = utc_now()
     await enqueue(session, _command(row, Action.CANCEL))
+    await announce(session, row)
 
 
 async def rerun_failed_samples(session: AsyncSession, principal: Principal, *, run_id: UUID) -> Run:
@@ -322,6 +326,7 @@ async def _requeue(session: AsyncSession, row: RunRow) -> None:
 async def _start(session: AsyncSession, row: RunRow) -> None:
     await session.flush()
     await enqueue(session, _command(row, Action.START))
+    await announce(session, row)
 
 
 def _command(row: RunRow, action: Action) -> WorkflowCommand:
