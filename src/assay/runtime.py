@@ -39,6 +39,8 @@ class Runtime:
     files: FileStore
     gateway: Gateway
     temporal: Client
+    secrets: SecretBox | None
+    """Opens stored secrets; None when there is no key for them."""
 
 
 class TemporalUnreachableError(UnavailableError):
@@ -67,11 +69,12 @@ async def open_runtime(settings: Settings, addresses: Addresses, *, secret_key: 
         )
         stack.push_async_callback(engine.dispose)
         sessions = session_factory(engine)
+        secrets = None if secret_key is None else SecretBox(secret_key)
         gateway = await stack.enter_async_context(
             await open_gateway(
                 settings,
                 sessions,
-                secrets=None if secret_key is None else SecretBox(secret_key),
+                secrets=secrets,
                 observer=observe_model_call,
                 folder=None,
             )
@@ -83,6 +86,7 @@ async def open_runtime(settings: Settings, addresses: Addresses, *, secret_key: 
             files=open_file_store(settings.files.url, folder=settings.core.home / "files"),
             gateway=gateway,
             temporal=await connect_temporal(settings.temporal, addresses.temporal_address),
+            secrets=secrets,
         )
 
 

@@ -23,6 +23,8 @@ from assay.dialects.mka1.errors import envelope
 from assay.kit.logging import log_context
 from assay.metrics import REQUEST_SECONDS, REQUESTS
 from assay.runtime import Runtime
+from assay.workflows.schedules.adapter import TemporalClock
+from assay.workflows.schedules.reading import ClockReadings
 
 READY_TIMEOUT_SECONDS = 2.0
 
@@ -40,6 +42,8 @@ def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiSt
         max_file_bytes=runtime.settings.files.max_bytes,
         catalog=runtime.gateway.catalog,
         wake_dispatcher=wake_dispatcher,
+        secrets=runtime.secrets,
+        clock=ClockReadings(TemporalClock(runtime.temporal, task_queue=runtime.settings.temporal.task_queue)),
     )
 
 

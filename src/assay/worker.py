@@ -19,6 +19,10 @@ from assay.runtime import Runtime, open_sandbox
 from assay.workflows.dispatch import Dispatcher
 from assay.workflows.eval_run.activities import EvalRunActivities
 from assay.workflows.eval_run.workflow import EvalRunWorkflow
+from assay.workflows.schedules.activities import ScheduleActivities
+from assay.workflows.schedules.adapter import TemporalClock
+from assay.workflows.schedules.syncing import Reconciler
+from assay.workflows.schedules.workflow import ScheduleFireWorkflow
 
 GRACE = timedelta(seconds=5)
 """How long activities may go on once the worker is asked to stop; then they are taken up elsewhere."""
@@ -34,15 +38,17 @@ async def running_worker(runtime: Runtime) -> AsyncGenerator[Dispatcher]:
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(open_sandbox())
         tools = LaneTools(runtime.sessions, runtime.gateway, sandbox)
-        activities = EvalRunActivities(tools, runtime.files)
         dispatcher = await stack.enter_async_context(running_dispatcher(runtime))
+        activities = EvalRunActivities(tools, runtime.files, wake_dispatcher=dispatcher.wake)
+        schedules = ScheduleActivities(runtime.sessions, runtime.gateway.catalog, wake_dispatcher=dispatcher.wake)
         await stack.enter_async_context(_background(lambda: _sweep_forever(runtime)))
+        await stack.enter_async_context(_background(_reconciler(runtime, dispatcher).run_forever))
         await stack.enter_async_context(
             Worker(
                 runtime.temporal,
                 task_queue=runtime.settings.temporal.task_queue,
-                workflows=[EvalRunWorkflow],
-                activities=activities.all(),
+                workflows=[EvalRunWorkflow, ScheduleFireWorkflow],
+                activities=[*activities.all(), *schedules.all()],
                 # Left to the library, this is a digest for which it compiles every imported module: two seconds.
                 build_id=f"assay-{version('assay')}",
                 max_concurrent_activities=MAX_CONCURRENT_ACTIVITIES,
@@ -61,6 +67,16 @@ async def running_dispatcher(runtime: Runtime) -> AsyncGenerator[Dispatcher]:
     dispatcher = Dispatcher(runtime.sessions, runtime.temporal, task_queue=runtime.settings.temporal.task_queue)
     async with _background(dispatcher.run_forever):
         yield dispatcher
+
+
+def _reconciler(runtime: Runtime, dispatcher: Dispatcher) -> Reconciler:
+    return Reconciler(
+        runtime.engine,
+        runtime.sessions,
+        TemporalClock(runtime.temporal, task_queue=runtime.settings.temporal.task_queue),
+        catalog=runtime.gateway.catalog,
+        wake_dispatcher=dispatcher.wake,
+    )
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Carrying out what the outbox holds: starting and cancelling workflows, at least once, after the commit.
+"""Carrying out what the outbox holds: workflows to start or cancel, schedules to set, at least once, after the commit.
 
 Every process with a Temporal client runs one dispatcher. It wakes when a request of the same process has committed, and
 every two seconds to sweep up what a crash left behind.
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
 from temporalio.client import Client
@@ -24,6 +25,8 @@ from assay.db.engine import SessionFactory
 from assay.db.faults import is_transient
 from assay.db.session import transaction
 from assay.workflows.eval_run import shared as eval_run
+from assay.workflows.schedules.adapter import TemporalClock
+from assay.workflows.schedules.syncing import sync_schedule
 
 SWEEP_SECONDS = 2.0
 CALL_TIMEOUT = timedelta(seconds=10)
@@ -49,6 +52,7 @@ class Dispatcher:
         self._sessions = sessions
         self._client = client
         self._task_queue = task_queue
+        self._clock = TemporalClock(client, task_queue=task_queue)
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -96,6 +100,8 @@ class Dispatcher:
     async def _tell(self, command: WorkflowCommand) -> None:
         if command.action is Action.START:
             await self._start(command)
+        elif command.action is Action.SYNC:
+            await sync_schedule(self._sessions, self._clock, UUID(command.arguments["schedule_id"]))
         else:
             await self._cancel(command)
 

@@ -10,10 +10,12 @@ from uuid import UUID
 
 
 class Action(StrEnum):
-    """What is to be done to a workflow."""
+    """What is to be done to a workflow, or to something else that the durable engine keeps."""
 
     START = "start"
     CANCEL = "cancel"
+    SYNC = "sync"
+    """Make what the durable engine keeps equal to a row, which is read when the command is carried out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from assay.core.files.store import FileStore
 from assay.core.projects.authentication import Authenticator
 from assay.core.projects.types import Principal
+from assay.core.schedules.types import ClockReader
 from assay.db.engine import SessionFactory
 from assay.gateway.catalog import Catalog
+from assay.kit.secrets import SecretBox
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,10 @@ class ApiState:
     catalog: Catalog
     wake_dispatcher: Callable[[], None]
     """Told after each commit, so that what the outbox holds starts at once."""
+    secrets: SecretBox | None
+    """Encrypts secrets that are stored; None when there is no key for them."""
+    clock: ClockReader
+    """Knows when schedules fire next."""
 
 
 def state_of(request: Request) -> ApiState:

@@ -15,6 +15,8 @@ class Prefix(StrEnum):
     VERSION = "eval_sver_"
     RUN = "eval_run_"
     SAMPLE = "eval_sample_"
+    SCHEDULE = "eval_sched_"
+    FIRE = "eval_fire_"
     FILE = "file_"
     ORGANIZATION = "org_"
     TEAM = "team_"

@@ -21,7 +21,9 @@ from assay.core.runs.groups import score_group
 from assay.core.runs.lane import Lane, LaneTools
 from assay.core.runs.plan import load_plan
 from assay.core.runs.prepare import prepare_run
+from assay.core.schedules.firing import start_after_run
 from assay.db.faults import is_transient
+from assay.db.session import transaction
 from assay.kit.errors import DomainError, ErrorKind
 from assay.workflows.eval_run.shared import (
     CANCEL,
@@ -46,9 +48,10 @@ MAX_FAULT_CHARACTERS = 2000
 class EvalRunActivities:
     """Holds what the activities work with."""
 
-    def __init__(self, tools: LaneTools, store: FileStore) -> None:
+    def __init__(self, tools: LaneTools, store: FileStore, *, wake_dispatcher: Callable[[], None]) -> None:
         self._tools = tools
         self._store = store
+        self._wake = wake_dispatcher
 
     def all(self) -> Sequence[Callable[..., Any]]:
         """Every activity, for the worker."""
@@ -108,17 +111,30 @@ class EvalRunActivities:
                 run_id=UUID(reference.run_id),
                 heartbeat=activity.heartbeat,
             )
+        await self._start_waiting(reference.run_id)
 
     @activity.defn(name=FAIL)
     async def fail(self, request: FailInput) -> None:
         """Mark the run as failed."""
         error = {"code": request.code, "message": request.message, **request.details}
         await fail_run(self._tools.sessions, run_id=UUID(request.run_id), execution=request.execution, error=error)
+        await self._start_waiting(request.run_id)
 
     @activity.defn(name=CANCEL)
     async def cancel(self, reference: RunRef) -> None:
         """Mark the run as cancelled."""
         await mark_cancelled(self._tools.sessions, run_id=UUID(reference.run_id), execution=reference.execution)
+        await self._start_waiting(reference.run_id)
+
+    async def _start_waiting(self, run_id: str) -> None:
+        """Start what the run's schedule held back until the run had ended.
+
+        In a transaction of its own: whatever comes of it, the run has ended. A crash in between is made good when the
+        activity is tried again, and else by the reconciler.
+        """
+        async with transaction(self._tools.sessions) as session:
+            await start_after_run(session, catalog=self._tools.gateway.catalog, run_id=UUID(run_id))
+        self._wake()
 
 
 @asynccontextmanager
