@@ -61,7 +61,7 @@ class UpdateSchedule(RequestModel):
     name: Name = ""
     description: Description = None
     suite_version: Version = None
-    run: ScheduleRun = Field(default_factory=lambda: ScheduleRun(models=[]))
+    run: ScheduleRun = Field(default_factory=lambda: ScheduleRun.model_construct(models=[]))
     cron: Cron = None
     interval_seconds: Interval = None
     timezone: Timezone = ""
