@@ -1,6 +1,6 @@
 # The daily commands. Each is one line that also works when typed by hand.
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test soak bench lint format types imports check docs openapi
+.PHONY: help install dev demo test soak bench lint format types imports check docs openapi recording
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ test: ## The test suite
 soak: ## Long load and soak tests
 	uv run pytest -m soak
 
+bench: ## Throughput of evaluation runs against a bare loop
+	uv run python -m benchmarks.eval_run
+
 lint: ## Form and lint
 	uv run ruff format --check .
 	uv run ruff check .
@@ -35,3 +38,12 @@ imports: ## The floors: imports only go down
 	uv run lint-imports
 
 check: lint types imports test ## Everything that a change must pass
+
+docs: openapi ## Write the pages and documents that are made from the program anew
+	uv run python -m assay.cli.reference docs
+
+openapi: ## Write the OpenAPI document of each dialect anew
+	uv run python -m assay.dialects.mka1.openapi docs/openapi/mka1.json
+
+recording: ## Record the demo anew as the picture in the README
+	uv run python docs/images/record.py

@@ -6,9 +6,7 @@ one, cloned from a template that holds all tables: a file copy of some milliseco
 
 from __future__ import annotations
 
-import importlib
 import itertools
-import pkgutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,8 +17,7 @@ import temporalio.client
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-import assay
-from assay.db.base import Base
+from assay.db import migrate
 from assay.db.engine import SessionFactory, open_engine, session_factory
 from assay.embedded.home import AssayHome
 from assay.embedded.postgres import EmbeddedPostgres
@@ -105,18 +102,7 @@ async def temporal_client(temporal_address: str) -> temporalio.client.Client:
 
 async def make_tables(url: str) -> None:
     """Create all tables of the package in an empty database."""
-    _import_models()
-    engine = open_engine(url, pool_size=1)
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    await engine.dispose()
-
-
-def _import_models() -> None:
-    # Tables live with their features and register themselves when imported.
-    for module in pkgutil.walk_packages(assay.__path__, "assay."):
-        if module.name.endswith(".models"):
-            importlib.import_module(module.name)
+    await migrate.upgrade(url)
 
 
 async def _execute(url: str, statement: str) -> None:

@@ -13,7 +13,8 @@ from temporalio.worker import Worker
 
 from assay.core.files.service import sweep_files
 from assay.core.requests.service import forget_expired
-from assay.core.runs.lane import LaneTools
+from assay.core.runs.lane import LONGEST_LANE, LaneTools
+from assay.core.runs.service import revive_silent_runs
 from assay.db.session import transaction
 from assay.runtime import Runtime, open_sandbox
 from assay.workflows.dispatch import Dispatcher
@@ -33,13 +34,18 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 @asynccontextmanager
-async def running_worker(runtime: Runtime) -> AsyncGenerator[Dispatcher]:
-    """Run the worker inside the block; gives the process's dispatcher."""
+async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_LANE) -> AsyncGenerator[Dispatcher]:
+    """Run the worker inside the block; gives the process's dispatcher.
+
+    Args:
+        runtime: What the process has open.
+        longest_lane: After this long an activity that works through samples returns, to be followed by another.
+    """
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(open_sandbox())
         tools = LaneTools(runtime.sessions, runtime.gateway, sandbox)
         dispatcher = await stack.enter_async_context(running_dispatcher(runtime))
-        activities = EvalRunActivities(tools, runtime.files, wake_dispatcher=dispatcher.wake)
+        activities = EvalRunActivities(tools, runtime.files, wake_dispatcher=dispatcher.wake, longest_lane=longest_lane)
         schedules = ScheduleActivities(runtime.sessions, runtime.gateway.catalog, wake_dispatcher=dispatcher.wake)
         await stack.enter_async_context(_background(lambda: _sweep_forever(runtime)))
         await stack.enter_async_context(_background(_reconciler(runtime, dispatcher).run_forever))
@@ -97,5 +103,6 @@ async def _sweep_forever(runtime: Runtime) -> None:
             async with transaction(runtime.sessions) as session:
                 await sweep_files(session, store=runtime.files)
                 await forget_expired(session)
+                await revive_silent_runs(session)
         except Exception:
             _log.exception("sweep_failed")

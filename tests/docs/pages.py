@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,9 +37,11 @@ def prose(page: Path) -> str:
     return _FENCE.sub("", read(page))
 
 
-def examples(*languages: str) -> Iterator[Example]:
+def examples(*languages: str) -> list[Example]:
     """The fenced blocks of all pages in the given languages."""
-    for page in PAGES:
-        for found in _FENCE.finditer(read(page)):
-            if found[2] in languages:
-                yield Example(page, read(page).count("\n", 0, found.start()) + 1, found[2], found[3])
+    return [
+        Example(page, read(page).count("\n", 0, found.start()) + 1, found[2], found[3])
+        for page in PAGES
+        for found in _FENCE.finditer(read(page))
+        if found[2] in languages
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import textwrap
-import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -152,9 +152,9 @@ async def test_entry_point_rebound_to_nonsense(sandbox: Sandbox) -> None:
 
 async def test_batch_time_is_bounded(sandbox: Sandbox) -> None:
     limits = Limits(timeout_seconds=0.2, batch_seconds=0.5)
-    started = time.monotonic()
     outcomes = await sandbox.grade(ENDLESS, cases(*range(40)), limits=limits)
-    assert time.monotonic() - started < 5
+    # Forty times the limit of a case is far more than the limit of the batch, so most are never begun.
+    assert sum("not run" in o.message for o in outcomes if isinstance(o, CodeFailure)) > 20
     assert {o.kind for o in outcomes if isinstance(o, CodeFailure)} == {FailureKind.TIMEOUT}
     assert len(outcomes) == 40
     last = outcomes[-1]
@@ -228,18 +228,22 @@ async def test_idle_workers_killed_are_replaced(sandbox: Sandbox) -> None:
 
 async def test_workers_inherit_no_environment(sandbox: Sandbox) -> None:
     await assert_works(sandbox)
-    environments = [worker.environ() for worker in workers()]
+    environments: list[dict[str, str]] = []
+    for worker in workers():
+        with suppress(psutil.NoSuchProcess):  # one that an earlier test got killed may be on its way out
+            environments.append(worker.environ())
     assert environments
     assert not any(environments)
 
 
 async def test_the_event_loop_stays_free(sandbox: Sandbox) -> None:
     call = asyncio.create_task(sandbox.grade(ENDLESS, cases("x"), limits=Limits(timeout_seconds=1)))
-    longest, last = 0.0, time.monotonic()
+    turns = 0
     while not call.done():
         await asyncio.sleep(0.005)
-        longest, last = max(longest, time.monotonic() - last), time.monotonic()
-    assert longest < 0.7
+        turns += 1
+    # A loop that was blocked for the second that the call takes would have had a turn or two.
+    assert turns > 20
 
 
 async def test_many_calls_at_once_share_few_workers(sandbox: Sandbox) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assay.cli.console import ExitCode, prepare_quietly
-from assay.cli.run import AsJson, Home
+from assay.cli.evaluation.options import AsJson, Home
 from assay.embedded.home import AssayHome
 from assay.kit.errors import ConflictError
 

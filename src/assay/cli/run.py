@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from assay.cli.console import ExitCode, prepare_quietly
+from assay.cli.evaluation.options import ApiKey, AsJson, Config, Home, Server
 
 Manifest = Annotated[
     Path, typer.Argument(metavar="MANIFEST", help="YAML or JSON, see docs/manifest.md.", exists=True, dir_okay=False)
@@ -32,15 +33,6 @@ Suite = Annotated[str | None, typer.Option("--suite", help="Name of the suite; b
 Output = Annotated[
     Path | None, typer.Option(help="Folder for results.json and samples.jsonl.", file_okay=False, writable=True)
 ]
-Home = Annotated[Path | None, typer.Option(help="Instead of ASSAY_HOME.", file_okay=False)]
-Config = Annotated[
-    Path | None, typer.Option(help="assay.toml for the time of the command.", exists=True, dir_okay=False)
-]
-Server = Annotated[
-    str | None, typer.Option(envvar="ASSAY_SERVER", help="Address of an Assay elsewhere.", metavar="URL")
-]
-ApiKey = Annotated[str | None, typer.Option(envvar="ASSAY_API_KEY", help="Key for it.", show_envvar=True)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def run(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assay.cli.console import ExitCode, prepare_quietly, print_json, print_table
-from assay.cli.run import ApiKey, AsJson, Config, Home, Server
+from assay.cli.evaluation.options import ApiKey, AsJson, Config, Home, Server
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

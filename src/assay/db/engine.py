@@ -45,6 +45,8 @@ def open_engine(
         max_overflow=pool_size,
         pool_timeout=10,
         pool_pre_ping=True,
+        # Errors travel further than rows: to logs, and into Temporal's histories.
+        hide_parameters=True,
         json_serializer=_dumps,
         json_deserializer=orjson.loads,
         connect_args={"timeout": 10, "server_settings": server_settings},

@@ -7,7 +7,7 @@ every two seconds to sweep up what a crash left behind.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -19,8 +19,10 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from assay.core.outbox.service import forget, lease_due, postpone
+from assay.core.outbox.service import forget, is_pending, lease_due, postpone
 from assay.core.outbox.types import Action, OutboxEntry, WorkflowCommand
+from assay.core.runs.ending import mark_cancelled
+from assay.core.runs.ledger import Execution
 from assay.db.engine import SessionFactory
 from assay.db.faults import is_transient
 from assay.db.session import transaction
@@ -42,6 +44,15 @@ def _eval_run_input(arguments: Mapping[str, Any]) -> eval_run.EvalRunInput:
     )
 
 
+async def _cancel_eval_run(sessions: SessionFactory, arguments: Mapping[str, Any]) -> None:
+    reference = _eval_run_input(arguments)
+    await mark_cancelled(sessions, execution=Execution(UUID(reference.run_id), reference.execution))
+
+
+CANCELLERS: Mapping[str, Callable[[SessionFactory, Mapping[str, Any]], Awaitable[None]]] = {
+    eval_run.WORKFLOW: _cancel_eval_run
+}
+"""What to do for the rows of a workflow that Temporal does not know; nothing when they have ended."""
 INPUTS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {eval_run.WORKFLOW: _eval_run_input}
 
 
@@ -120,6 +131,13 @@ class Dispatcher:
         try:
             await self._client.get_workflow_handle(command.workflow_id).cancel(rpc_timeout=CALL_TIMEOUT)
         except RPCError as error:
-            # Not found: it has ended, or its start is still to come and will find the run cancelling.
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
+            await self._cancel_unknown(command)
+
+    async def _cancel_unknown(self, command: WorkflowCommand) -> None:
+        """Cancel what Temporal does not run: it has ended, or was lost, or its start is still to come."""
+        async with self._sessions() as session:
+            starts = await is_pending(session, Action.START, command.workflow_id)
+        if not starts:
+            await CANCELLERS[command.workflow](self._sessions, command.arguments)

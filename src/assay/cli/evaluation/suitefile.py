@@ -25,6 +25,7 @@ from assay.cli.evaluation.client import Json
 from assay.kit.errors import InvalidError
 
 _LOCAL_KEYS = ("file", "source_file")
+_FORMATS = {".json": "JSON"}
 _RIVALS = {"file": ("file_id", "path"), "source_file": ("file_id", "source")}
 """What says the same as a local key, in another way."""
 
@@ -107,12 +108,21 @@ def _read(path: Path) -> Json:
     except (OSError, UnicodeDecodeError) as error:
         raise SuiteFileError(f"{path}: {_reason(error)}.", param=str(path)) from error
     try:
-        manifest: object = json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)
+        manifest: object = json.loads(text) if path.suffix == ".json" else _read_yaml(text, path)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise SuiteFileError(f"{path}: {error}", param=str(path)) from error
+        raise SuiteFileError(f"{path}: is no {_FORMATS.get(path.suffix, 'YAML')}: {error}", param=str(path)) from error
     if not isinstance(manifest, dict) or not isinstance(cast("Json", manifest).get("tasks"), list):
         raise SuiteFileError(f"{path}: a manifest is an object with a list of `tasks`; see docs/manifest.md.")
     return cast("Json", manifest)
+
+
+def _read_yaml(text: str, path: Path) -> object:
+    loader = _Loader(text)
+    loader.name = str(path)  # so that faults name it
+    try:
+        return loader.get_single_data()  # pyright: ignore[reportUnknownMemberType]
+    finally:
+        loader.dispose()  # pyright: ignore[reportUnknownMemberType]
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

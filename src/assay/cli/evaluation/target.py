@@ -66,10 +66,12 @@ async def open_target(
         MissingKeyError: No key is known.
         HomeInUseError: Something that is no server uses the home.
         ServiceFailedError: A service of our own does not start.
+        ServerUnreachableError: Nobody answers at the given address.
     """
     if server is not None:
         if not api_key:
             raise MissingKeyError("--server needs a key: give --api-key or set ASSAY_API_KEY.", param="--api-key")
+        await _refuse_absent(server)
         async with open_client(server, api_key) as client:
             yield Target(client, home=None, own=False)
         return
@@ -77,6 +79,9 @@ async def open_target(
     async with AsyncExitStack() as stack:
         own = True
         try:
+            home.prepare()
+            with home.lock():
+                pass  # found out before everything that a server of our own needs is loaded
             base_url = await stack.enter_async_context(_own_server(settings, port))
         except HomeInUseError as in_use:
             own, base_url = False, await _running_server(home, in_use)
@@ -149,6 +154,19 @@ async def _running_server(home: AssayHome, in_use: HomeInUseError) -> str:
             if loop.time() > deadline:
                 raise in_use
             await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _refuse_absent(server: str) -> None:
+    """Find out about a mistyped address at once: calls are tried again for a while before they fail.
+
+    Raises:
+        ServerUnreachableError: Nobody answers.
+    """
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"{server.rstrip('/')}/healthz"):
+            return
+    except (aiohttp.ClientError, ValueError, OSError) as error:
+        raise ServerUnreachableError(f"--server: {server} does not answer: {error}", param="--server") from error
 
 
 async def _is_ready(session: aiohttp.ClientSession, base_url: str) -> bool:

@@ -59,6 +59,12 @@ async def lease_due(session: AsyncSession, *, limit: int = 100) -> list[OutboxEn
     return [_entry(row) for row in rows]
 
 
+async def is_pending(session: AsyncSession, action: Action, workflow_id: str) -> bool:
+    """Whether such a command waits, or is being carried out."""
+    query = select(OutboxRow.id).where(OutboxRow.action == action.value, OutboxRow.workflow_id == workflow_id)
+    return await session.scalar(query.limit(1)) is not None
+
+
 async def forget(session: AsyncSession, entry_ids: Sequence[UUID]) -> None:
     """Delete commands that were carried out."""
     await session.execute(delete(OutboxRow).where(OutboxRow.id.in_(entry_ids)))

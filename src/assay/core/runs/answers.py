@@ -9,16 +9,18 @@ from typing import Any
 
 from assay.core.runs.ledger import WorkItem
 from assay.core.runs.plan import RunPlan
+from assay.core.runs.writable import repair_text
 from assay.gateway.errors import ProviderError
 from assay.gateway.gateway import Gateway
 from assay.gateway.tokens import count_tokens
-from assay.gateway.types import Attempt, Message, ModelReply, ModelRequest
+from assay.gateway.types import Attempt, Message, ModelReply, ModelRequest, ModelRole
 from assay.kit.clock import utc_now
 from assay.kit.errors import DomainError
 
 MAX_REASONING_BYTES = 64 * 1024
 REASONING_CUT = "\n… [truncated]"
 MAX_OUTPUT_CHARACTERS = 4 * 1024 * 1024
+LARGEST_COUNT = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,16 @@ class Answerer:
         self._gateway = gateway
         self._plan = plan
         self._fresh: list[tuple[ModelRequest, ModelReply]] = []
+
+    async def check_models(self) -> None:
+        """See that every model of the run is still there.
+
+        Raises:
+            UnknownModelError: One has gone from the catalog since the run was made.
+        """
+        await self._gateway.catalog.refresh()
+        for model in self._plan.models:
+            self._gateway.catalog.resolve(model, ModelRole.CANDIDATE)
 
     async def recall(self, items: Sequence[WorkItem]) -> list[Answer | None]:
         """Answers known from the response cache, aligned with the items; None where there is none.
@@ -68,8 +80,9 @@ class Answerer:
     async def store_in_cache(self) -> None:
         """Store the replies that came since the last call, in one statement."""
         if self._fresh:
-            fresh, self._fresh = self._fresh, []
+            fresh = list(self._fresh)
             await self._gateway.remember_many(fresh)
+            del self._fresh[: len(fresh)]
 
     def _request(self, item: WorkItem) -> ModelRequest:
         return ModelRequest(
@@ -80,19 +93,19 @@ class Answerer:
         )
 
     def _answer(self, item: WorkItem, reply: ModelReply) -> Answer:
-        text = _storable(reply.text)[:MAX_OUTPUT_CHARACTERS]
+        text = repair_text(reply.text)[:MAX_OUTPUT_CHARACTERS]
         usage = reply.usage
         values: dict[str, Any] = {
             "output_text": text,
             "response_id": reply.response_id,
             "cost_usd": None if reply.cost_usd is None else str(reply.cost_usd),
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "cached_tokens": usage.cached_tokens,
-            "reasoning_tokens": usage.reasoning_tokens,
+            "input_tokens": _bounded(usage.input_tokens),
+            "output_tokens": _bounded(usage.output_tokens),
+            "cached_tokens": _bounded(usage.cached_tokens),
+            "reasoning_tokens": _bounded(usage.reasoning_tokens),
         }
         if reply.reasoning is not None:
-            values["reasoning"] = _cut_reasoning(_storable(reply.reasoning))
+            values["reasoning"] = _cut_reasoning(repair_text(reply.reasoning))
         if usage.input_tokens is None and usage.output_tokens is None:
             values.update(_estimated_tokens(item.prompt, text, reply.reasoning))
         values.update(_timing(reply.attempts))
@@ -125,7 +138,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 
 def _failure(error: DomainError, attempts: Sequence[Attempt]) -> dict[str, Any]:
     return {
-        "error": {"code": error.code, "message": _storable(error.message), "attempts": len(attempts), **error.data},
+        "error": {"code": error.code, "message": error.message, "attempts": len(attempts), **error.data},
         "started_at": attempts[0].started_at if attempts else utc_now(),
         "attempts": [_attempt(attempt) for attempt in attempts],
     }
@@ -142,9 +155,9 @@ def _estimated_tokens(prompt: str, text: str, reasoning: str | None) -> dict[str
     }
 
 
-def _storable(text: str) -> str:
-    """The text without NUL characters, which PostgreSQL cannot hold."""
-    return text.replace("\0", "\ufffd") if "\0" in text else text
+def _bounded(count: int | None) -> int | None:
+    """The count as far as its column goes; nobody has used so many tokens, but a provider may say so."""
+    return None if count is None else min(count, LARGEST_COUNT)
 
 
 def _cut_reasoning(reasoning: str) -> str:

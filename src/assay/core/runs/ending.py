@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
@@ -14,11 +15,13 @@ from assay.core.files.store import FileStore
 from assay.core.files.types import FilePurpose
 from assay.core.runs import repository
 from assay.core.runs.artifacts import stream_samples
-from assay.core.runs.errors import RunStoppedError
+from assay.core.runs.errors import RunIncompleteError, RunNotFoundError, RunStoppedError
+from assay.core.runs.ledger import Execution, allow_long_statements
 from assay.core.runs.metrics import compute_metrics
 from assay.core.runs.models import RunRow
 from assay.core.runs.plan import RunPlan, load_plan
 from assay.core.runs.types import RunStatus
+from assay.core.runs.writable import encode
 from assay.db.engine import SessionFactory
 from assay.db.session import transaction
 from assay.kit import json
@@ -27,31 +30,27 @@ from assay.kit.clock import utc_now
 MAX_ARTIFACT_BYTES = 64 * 1024**3
 
 
-async def finish_run(
-    sessions: SessionFactory, *, store: FileStore, run_id: UUID, heartbeat: Callable[[], None]
-) -> None:
+async def finish_run(sessions: SessionFactory, *, store: FileStore, execution: Execution) -> None:
     """Compute metrics, write artifacts, complete the run. Doing it again changes nothing.
+
+    The run's row is locked only for moments, at the beginning and at the end, so a run can be cancelled meanwhile.
 
     Raises:
         RunStoppedError: The run was cancelled meanwhile.
+        RunIncompleteError: Samples are outstanding.
     """
+    begun = await _begin(sessions, store, execution)
+    if begun is None:
+        return
+    plan, group_metrics = begun
     async with transaction(sessions) as session:
-        run = await repository.lock_run(session, run_id)
-        status = RunStatus(run.status)
-        if status is RunStatus.COMPLETED:
-            return
-        if status not in {RunStatus.IN_PROGRESS, RunStatus.FINALIZING}:
-            raise RunStoppedError(status)
-        run.status = RunStatus.FINALIZING.value
-        run.updated_at = utc_now()
-        plan = await load_plan(session, store, run_id)
-        metrics = await compute_metrics(session, plan, group_metrics=run.group_metrics)
-        totals = (await session.execute(_TOTALS, {"run_id": run_id})).one()
-    heartbeat()
+        await allow_long_statements(session)
+        metrics = await compute_metrics(session, plan, group_metrics=group_metrics)
+        totals = (await session.execute(_TOTALS, {"run_id": execution.run_id})).one()
     async with transaction(sessions) as session:
-        samples_file_id = await _write_samples(session, sessions, plan, store=store, heartbeat=heartbeat)
-        run = await repository.lock_run(session, run_id)
-        if RunStatus(run.status) is not RunStatus.FINALIZING:
+        samples_file_id = await _write_samples(session, sessions, plan, store=store)
+        run = await repository.lock_run(session, execution.run_id)
+        if RunStatus(run.status) is not RunStatus.FINALIZING or run.execution != execution.number:
             raise RunStoppedError(RunStatus(run.status))
         results = json.dumps(_results(run, metrics)).encode()
         run.result_file_id = await _write_results(session, plan, results, store=store)
@@ -61,7 +60,29 @@ async def finish_run(
         run.input_tokens, run.output_tokens = totals.input, totals.output
         run.cached_tokens, run.reasoning_tokens = totals.cached, totals.reasoning
         run.status = RunStatus.COMPLETED.value
+        run.error = None
         run.completed_at = run.updated_at = utc_now()
+
+
+async def _begin(
+    sessions: SessionFactory, store: FileStore, execution: Execution
+) -> tuple[RunPlan, Mapping[str, Mapping[str, float]]] | None:
+    """Turn the run to ``finalizing``; None when it has completed already."""
+    async with transaction(sessions) as session:
+        run = await repository.lock_run(session, execution.run_id)
+        status = RunStatus(run.status)
+        if run.execution != execution.number:
+            raise RunStoppedError(status)
+        if status is RunStatus.COMPLETED:
+            return None
+        if status not in {RunStatus.IN_PROGRESS, RunStatus.FINALIZING}:
+            raise RunStoppedError(status)
+        outstanding = run.total - run.completed - run.failed
+        if outstanding:
+            raise RunIncompleteError(outstanding)
+        run.status = RunStatus.FINALIZING.value
+        run.updated_at = utc_now()
+        return await load_plan(session, store, execution), run.group_metrics
 
 
 _TOTALS = text("""
@@ -73,29 +94,47 @@ _TOTALS = text("""
 """)
 
 
-async def fail_run(sessions: SessionFactory, *, run_id: UUID, execution: int, error: Mapping[str, Any]) -> None:
-    """Mark a run as failed, unless it has ended or gone on to another execution. Its samples stay as they are."""
+async def note_failure(sessions: SessionFactory, *, execution: Execution, error: Mapping[str, Any]) -> None:
+    """Keep the reason why a run cannot go on, ahead of its failing. The reason may quote the user's data."""
     async with transaction(sessions) as session:
-        run = await repository.lock_run(session, run_id)
-        status = RunStatus(run.status)
-        if status.is_terminal or run.execution != execution:
+        run = await _lock_live_run(session, execution)
+        if run is not None:
+            run.error = json.loads(encode(dict(error)))
+
+
+async def fail_run(sessions: SessionFactory, *, execution: Execution, error: Mapping[str, Any]) -> None:
+    """Mark a run as failed, unless it has ended or gone on to another execution. Its samples stay as they are.
+
+    A reason that was noted before is kept instead of ``error``.
+    """
+    async with transaction(sessions) as session:
+        run = await _lock_live_run(session, execution)
+        if run is None:
             return
         now = utc_now()
         run.updated_at = now
-        if status is RunStatus.CANCELLING:
-            run.status, run.cancelled_at = RunStatus.CANCELLED.value, now
+        if RunStatus(run.status) is RunStatus.CANCELLING:
+            run.status, run.cancelled_at, run.error = RunStatus.CANCELLED.value, now, None
             return
-        run.status, run.failed_at, run.error = RunStatus.FAILED.value, now, dict(error)
+        run.status, run.failed_at, run.error = RunStatus.FAILED.value, now, run.error or dict(error)
 
 
-async def mark_cancelled(sessions: SessionFactory, *, run_id: UUID, execution: int) -> None:
+async def mark_cancelled(sessions: SessionFactory, *, execution: Execution) -> None:
     """Mark a run as cancelled, unless it has ended or gone on to another execution (R29)."""
     async with transaction(sessions) as session:
-        run = await repository.lock_run(session, run_id)
-        if RunStatus(run.status).is_terminal or run.execution != execution:
+        run = await _lock_live_run(session, execution)
+        if run is None:
             return
-        run.status = RunStatus.CANCELLED.value
+        run.status, run.error = RunStatus.CANCELLED.value, None
         run.cancelled_at = run.updated_at = utc_now()
+
+
+async def _lock_live_run(session: AsyncSession, execution: Execution) -> RunRow | None:
+    try:
+        run = await repository.lock_run(session, execution.run_id)
+    except RunNotFoundError:
+        return None
+    return None if RunStatus(run.status).is_terminal or run.execution != execution.number else run
 
 
 async def _write_samples(
@@ -104,22 +143,18 @@ async def _write_samples(
     plan: RunPlan,
     *,
     store: FileStore,
-    heartbeat: Callable[[], None],
 ) -> UUID:
-    async def chunks() -> AsyncIterator[bytes]:
-        async for chunk in stream_samples(sessions, plan):
-            heartbeat()
-            yield chunk
-
-    file = await upload_file(
-        session,
-        plan.owner,
-        store=store,
-        filename="samples.jsonl",
-        purpose=FilePurpose.EVALS.value,
-        chunks=chunks(),
-        max_bytes=MAX_ARTIFACT_BYTES,
-    )
+    # The session is fresh: it takes a connection only when the content has arrived.
+    async with aclosing(stream_samples(sessions, plan)) as chunks:
+        file = await upload_file(
+            session,
+            plan.owner,
+            store=store,
+            filename="samples.jsonl",
+            purpose=FilePurpose.EVALS.value,
+            chunks=chunks,
+            max_bytes=MAX_ARTIFACT_BYTES,
+        )
     return file.id
 
 

@@ -34,3 +34,15 @@ class RunStoppedError(ConflictError):
 
     def __init__(self, status: RunStatus) -> None:
         super().__init__(f"The run is {status.value}.", data={"status": status.value})
+
+
+class RunIncompleteError(ConflictError):
+    """Work ended with samples outstanding, which the run must not hide."""
+
+    code = "run_incomplete"
+
+    def __init__(self, outstanding: int) -> None:
+        super().__init__(
+            f"{outstanding} samples were not carried out; retry the run to continue with them.",
+            data={"outstanding": outstanding},
+        )

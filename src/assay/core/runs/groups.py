@@ -1,8 +1,14 @@
-"""Scoring a whole group at once: all answers of one model to one task go to ``grade_batch`` (M§4.7)."""
+"""Scoring a whole group at once: all answers of one model to one task go to ``grade_batch`` (M§4.7).
+
+The group is graded as a whole or not at all: its scores and its metrics are written in one transaction. When failed
+samples have been run again, the grader sees the whole group, so its metrics are those of all answers; samples that had
+been scored keep their scores.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -13,15 +19,15 @@ from assay.core.files.store import FileStore
 from assay.core.runs import ledger, repository
 from assay.core.runs.answers import Answer
 from assay.core.runs.errors import RunInputError, RunStoppedError
-from assay.core.runs.judging import RunModels
+from assay.core.runs.judging import JudgeCalls, RunModels
 from assay.core.runs.lane import LaneTools
-from assay.core.runs.ledger import WorkItem
+from assay.core.runs.ledger import Execution, SampleResult, WorkItem
 from assay.core.runs.plan import RunPlan, load_plan
 from assay.core.runs.scoring import graded_result, grading_case
 from assay.core.runs.types import RunStatus, SampleStatus
 from assay.core.suites.compile import GraderPlan
 from assay.db.session import transaction
-from assay.sandbox.contract import BatchGraded, CodeFailure, GradeOutcome, Limits, ModelAccess
+from assay.sandbox.contract import BatchGraded, CodeFailure, Limits, ModelAccess
 
 MAX_GROUP_SAMPLES = 50_000
 WRITE_BATCH = 1000
@@ -31,10 +37,9 @@ async def score_group(
     tools: LaneTools,
     *,
     store: FileStore,
-    run_id: UUID,
+    execution: Execution,
     task_no: int,
     model_no: int,
-    heartbeat: Callable[[], None],
 ) -> int:
     """Score the answers of one model to one task, if that has not been done.
 
@@ -44,39 +49,63 @@ async def score_group(
         How many samples were scored.
 
     Raises:
-        RunStoppedError: The run was cancelled meanwhile.
+        RunStoppedError: The run was cancelled or deleted meanwhile.
         RunInputError: The group has more than 50,000 samples.
     """
     async with tools.sessions() as session:
-        status = await ledger.read_status(session, run_id)
+        status = await ledger.read_status(session, execution)
         if status is not RunStatus.IN_PROGRESS:
             raise RunStoppedError(status)
-        plan = await load_plan(session, store, run_id)
-        items = await _load_group(session, run_id, task_no=task_no, model_no=model_no)
+        plan = await load_plan(session, store, execution)
+        items = await _load_group(session, execution.run_id, task_no=task_no, model_no=model_no)
     grader = plan.tasks[task_no].grader
-    if not items or grader is None:
+    unscored = sum(item.status is SampleStatus.READY_TO_SCORE for item in items)
+    if not unscored or grader is None:
         return 0
-    graded = await _grade(tools, plan, grader, items)
-    failure = graded if isinstance(graded, CodeFailure) else None
-    outcomes: list[GradeOutcome] = [failure] * len(items) if failure is not None else []
-    if isinstance(graded, BatchGraded):
-        outcomes = graded.outcomes
-        await _keep_metrics(tools, run_id, f"{task_no}/{model_no}", graded.metrics)
+    judge = RunModels(tools.gateway, plan).for_one_execution()
+    graded = await _grade(tools, plan, grader, items, judge=judge)
+    outcomes = [graded] * len(items) if isinstance(graded, CodeFailure) else graded.outcomes
     results = [graded_result(item, outcome, {}) for item, outcome in zip(items, outcomes, strict=True)]
+    _charge(results, items, judge.summary())
+    metrics = {} if isinstance(graded, CodeFailure) else graded.metrics
+    async with transaction(tools.sessions) as session:
+        await _write(session, execution, results, group=f"{task_no}/{model_no}", metrics=metrics)
+    return unscored
+
+
+def _charge(results: Sequence[SampleResult], items: Sequence[WorkItem], spent: Mapping[str, Any]) -> None:
+    """Keep what judging the group cost with the first sample that it scores, so that the run's sum has it once."""
+    first = next(number for number, item in enumerate(items) if item.status is SampleStatus.READY_TO_SCORE)
+    if spent:
+        values = results[first].values
+        values["judge"] = {"scored_with_group": True, **spent, **(values.get("judge") or {})}
+
+
+async def _write(
+    session: AsyncSession,
+    execution: Execution,
+    results: Sequence[SampleResult],
+    *,
+    group: str,
+    metrics: Mapping[str, float],
+) -> None:
+    run = await repository.lock_run(session, execution.run_id)
+    if RunStatus(run.status) is not RunStatus.IN_PROGRESS or run.execution != execution.number:
+        raise RunStoppedError(RunStatus(run.status))
+    run.group_metrics = {**run.group_metrics, group: dict(metrics)}
+    await session.flush()
     for start in range(0, len(results), WRITE_BATCH):
-        heartbeat()
-        async with transaction(tools.sessions) as session:
-            await ledger.record_scores(session, run_id, results[start : start + WRITE_BATCH])
-    return len(items)
+        # Samples that are scored already are left alone.
+        await ledger.record_scores(session, execution, results[start : start + WRITE_BATCH])
 
 
 async def _grade(
-    tools: LaneTools, plan: RunPlan, grader: GraderPlan, items: list[WorkItem]
+    tools: LaneTools, plan: RunPlan, grader: GraderPlan, items: list[WorkItem], *, judge: JudgeCalls
 ) -> BatchGraded | CodeFailure:
     task = plan.tasks[items[0].task_no]
     access = None
     if grader.allows_models:
-        access = ModelAccess(RunModels(tools.gateway, plan).for_one_execution(), grader.max_model_calls)
+        access = ModelAccess(judge, grader.max_model_calls)
     cases = [
         grading_case(
             task,
@@ -96,12 +125,6 @@ async def _grade(
     )
 
 
-async def _keep_metrics(tools: LaneTools, run_id: UUID, group: str, metrics: Mapping[str, float]) -> None:
-    async with transaction(tools.sessions) as session:
-        run = await repository.lock_run(session, run_id)
-        run.group_metrics = {**run.group_metrics, group: dict(metrics)}
-
-
 async def _load_group(session: AsyncSession, run_id: UUID, *, task_no: int, model_no: int) -> list[WorkItem]:
     values = {"run_id": run_id, "task_no": task_no, "model_no": model_no, "limit": MAX_GROUP_SAMPLES + 1}
     rows = (await session.execute(_LOAD_GROUP, values)).all()
@@ -116,24 +139,25 @@ async def _load_group(session: AsyncSession, run_id: UUID, *, task_no: int, mode
             task_no=task_no,
             model_no=model_no,
             sample_index=row[1],
-            status=SampleStatus.READY_TO_SCORE,
-            dataset_row=orjson.loads(row[2]),
-            prompt=row[3],
-            target=row[4],
-            output_text=row[5],
-            extracted_output=row[6],
-            response_id=row[7],
+            status=SampleStatus(row[2]),
+            dataset_row=orjson.loads(row[3]),
+            prompt=row[4],
+            target=row[5],
+            output_text=row[6],
+            extracted_output=row[7],
+            response_id=row[8],
         )
         for row in rows
     ]
 
 
 _LOAD_GROUP = text("""
-    SELECT s.id, s.sample_index, i.dataset_row::text, i.prompt, i.target, s.output_text, s.extracted_output,
+    SELECT s.id, s.sample_index, s.status, i.dataset_row::text, i.prompt, i.target, s.output_text, s.extracted_output,
            s.response_id
     FROM run_samples s
     JOIN run_items i ON i.run_id = s.run_id AND i.task_no = s.task_no AND i.sample_index = s.sample_index
-    WHERE s.run_id = :run_id AND s.task_no = :task_no AND s.model_no = :model_no AND s.status = 'ready_to_score'
+    WHERE s.run_id = :run_id AND s.task_no = :task_no AND s.model_no = :model_no
+      AND s.status IN ('ready_to_score', 'completed')
     ORDER BY s.sample_index
     LIMIT :limit
 """)

@@ -5,37 +5,47 @@
        of the callers                    share of concurrency      samples are all settled
 
 Callers take from the model with the fewest calls in flight, so that a slow or rate-limited model never holds the slots
-of a fast one. A lane ends when no chunk is left, when its time is up, or when the run is no longer in progress; calls
-in flight are abandoned then, and their samples stay queued.
+of a fast one. A lane ends
+
+- when no chunk is left;
+- when its time is up or its worker shuts down: calls in flight come to their end, what waits is left for the next lane;
+- when the run is no longer in progress: calls in flight are abandoned, and their samples stay queued.
+
+While the database is away the lane keeps what it has and waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from uuid import UUID
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.runs import ledger
 from assay.core.runs.answers import Answerer
 from assay.core.runs.judging import RunModels
 from assay.core.runs.ledger import WorkItem
+from assay.core.runs.outages import sit_out
 from assay.core.runs.plan import RunPlan
 from assay.core.runs.recorder import ChunkProgress, Recorder
 from assay.core.runs.scoring import SampleScorer
-from assay.core.runs.types import RunStatus, SampleStatus
+from assay.core.runs.types import RunConfig, RunStatus, SampleStatus
 from assay.db.engine import SessionFactory
 from assay.db.session import transaction
 from assay.gateway.gateway import Gateway
 from assay.sandbox.contract import Sandbox
 
+T = TypeVar("T")
+
 LONGEST_LANE = timedelta(minutes=10)
 """After this long a lane lets its calls end and returns, so that the workflow's history shows progress."""
 RENEWAL_SECONDS = 2.0
-MOST_UNRECORDED = 4096
-"""Results that may wait for the database before no more chunks are taken."""
+MOST_UNSETTLED = 4096
+"""Samples that a lane may hold, asked, graded or waiting for the database, before it takes no more chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +54,7 @@ class LaneOutcome:
 
     processed: int
     outstanding: bool
-    """Whether it ended because its time was up, with chunks left."""
+    """Whether it left chunks that no other lane is at work on."""
     stopped: bool
     """Whether it ended because the run is no longer in progress."""
 
@@ -66,6 +76,23 @@ class _ModelQueue:
     in_flight: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class LaneShare:
+    """One lane's part of what the run may do at one time."""
+
+    generation: int
+    """Model calls in flight."""
+    grading: int
+    """Executions of graders that ask models."""
+
+    @classmethod
+    def of(cls, config: RunConfig, *, lane: int, lanes: int) -> LaneShare:
+        """The share of lane number ``lane``, from 0. Shares add up to the run's concurrency, but are at least 1."""
+        generation, more_generation = divmod(config.effective_generation_concurrency, lanes)
+        grading, more_grading = divmod(config.effective_grader_concurrency, lanes)
+        return cls(max(1, generation + (lane < more_generation)), max(1, grading + (lane < more_grading)))
+
+
 class _LaneStoppedError(Exception):
     """Ends a lane from within: the run is no longer in progress."""
 
@@ -76,53 +103,82 @@ class Lane:
     Args:
         tools: Database, models and sandbox.
         plan: The run, ready to be carried out.
-        name: Names the lane in leases; a repetition of the same lane takes over what it held.
-        concurrency: Model calls in flight.
-        report: Told the number of recorded samples every two seconds, for heartbeats.
+        number: Names the lane in leases, together with the execution; a repetition of the same lane takes over what it
+            held.
+        share: What it may do at one time.
+        longest: When its time is up.
     """
 
     def __init__(
-        self, tools: LaneTools, plan: RunPlan, *, name: str, concurrency: int, report: Callable[[int], None]
+        self, tools: LaneTools, plan: RunPlan, *, number: int, share: LaneShare, longest: timedelta = LONGEST_LANE
     ) -> None:
         self._tools = tools
         self._plan = plan
-        self._name = name
-        self._concurrency = concurrency
-        self._report = report
+        self._name = f"{plan.execution.number}/{number}"
+        self._concurrency = share.generation
+        self._grader_concurrency = share.grading
+        self._longest = longest
         self._answerer = Answerer(tools.gateway, plan)
         self._recorder = Recorder(
-            tools.sessions, plan.run_id, on_status=self._see, before_write=self._answerer.store_in_cache
+            tools.sessions,
+            plan.execution,
+            lane=self._name,
+            on_status=self._see,
+            before_write=self._answerer.store_in_cache,
         )
         self._queues: dict[int, _ModelQueue] = {}
         self._waiting = 0
         self._available = asyncio.Semaphore(0)
         self._hungry = asyncio.Event()
         self._hungry.set()
+        self._taken = 0
         self._stopped = asyncio.Event()
-        self._exhausted = False
+        self._ending = False
 
     @property
-    def _run_id(self) -> UUID:
-        return self._plan.run_id
+    def recorded(self) -> int:
+        """Results written so far."""
+        return self._recorder.recorded
+
+    def end_soon(self) -> None:
+        """Let calls in flight come to their end, begin no more, and return."""
+        self._ending = True
+        self._hungry.set()
+        self._release_callers()
 
     async def run(self) -> LaneOutcome:
         """Work until nothing is left, time is up, or the run is no longer in progress.
 
         Raises:
-            DomainError, DBAPIError: The database or the sandbox is not there. What was recorded stays recorded.
+            UnknownModelError: A model has gone from the catalog.
+            ExceptionGroup: Of whatever went wrong: a sandbox that is not there, a database that was away for too long.
+                What was recorded stays recorded.
         """
-        async with transaction(self._tools.sessions) as session:
-            await ledger.release_chunks(session, self._run_id, self._name)
+        await self._answerer.check_models()
+        timer = asyncio.get_running_loop().call_later(self._longest.total_seconds(), self.end_soon)
         try:
             async with asyncio.TaskGroup() as group:
                 watcher = group.create_task(self._watch())
+                await self._in_transaction(lambda s: ledger.release_chunks(s, self._plan.run_id, self._name))
                 renewer = group.create_task(self._renew_forever())
                 await self._work()
+                outstanding = await self._in_transaction(
+                    lambda s: ledger.has_free_chunks(s, self._plan.run_id, self._name)
+                )
                 watcher.cancel()
                 renewer.cancel()
         except* _LaneStoppedError:
-            pass
-        return LaneOutcome(self._recorder.recorded, outstanding=not self._exhausted, stopped=self._stopped.is_set())
+            outstanding = True
+        finally:
+            timer.cancel()
+        return LaneOutcome(self.recorded, outstanding=outstanding, stopped=self._stopped.is_set())
+
+    async def _in_transaction(self, step: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        async def attempt() -> T:
+            async with transaction(self._tools.sessions) as session:
+                return await step(session)
+
+        return await sit_out(attempt)
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as outer:
@@ -134,6 +190,8 @@ class Lane:
                     models=RunModels(self._tools.gateway, self._plan),
                     emit=self._recorder.put,
                     background=gradings,
+                    grader_concurrency=self._grader_concurrency,
+                    ending=lambda: self._ending,
                 )
                 async with asyncio.TaskGroup() as callers:
                     callers.create_task(self._feed(scorer))
@@ -152,36 +210,43 @@ class Lane:
 
     async def _renew_forever(self) -> None:
         while True:
-            self._report(self._recorder.recorded)
             await asyncio.sleep(RENEWAL_SECONDS)
-            async with transaction(self._tools.sessions) as session:
-                self._see(await ledger.renew_leases(session, self._run_id, self._name))
+            self._see(
+                await self._in_transaction(lambda s: ledger.renew_leases(s, self._plan.execution, self._name)),
+            )
 
     async def _feed(self, scorer: SampleScorer) -> None:
         """Keep a little more waiting than the callers can take at once."""
-        clock = asyncio.get_running_loop()
-        deadline = clock.time() + LONGEST_LANE.total_seconds()
-        while clock.time() < deadline:
-            async with transaction(self._tools.sessions) as session:
-                lease = await ledger.lease_chunk(session, self._run_id, self._name)
-                items = [] if lease.chunk is None else await ledger.load_chunk(session, self._run_id, lease.chunk)
+        while not self._ending:
+            lease, items = await self._in_transaction(self._take_chunk)
             self._see(lease.status)
             if lease.chunk is None:
-                self._exhausted = True
                 break
             await self._enqueue(lease.chunk, items, scorer)
-            while self._waiting > self._concurrency or self._recorder.backlog > MOST_UNRECORDED:
+            while self._is_sated() and not self._ending:
                 self._hungry.clear()
                 await self._hungry.wait()
+        self._release_callers()
+
+    async def _take_chunk(self, session: AsyncSession) -> tuple[ledger.Lease, list[WorkItem]]:
+        lease = await ledger.lease_chunk(session, self._plan.execution, self._name)
+        if lease.chunk is None:
+            return lease, []
+        items = await ledger.load_chunk(session, self._plan.run_id, lease.chunk)
+        if not items:
+            await ledger.close_chunks(session, self._plan.run_id, self._name, [lease.chunk.chunk_no])
+        return lease, items
+
+    def _is_sated(self) -> bool:
+        return self._waiting > self._concurrency or self._taken - self._recorder.settled > MOST_UNSETTLED
+
+    def _release_callers(self) -> None:
         for _ in range(self._concurrency):
             self._available.release()
 
     async def _enqueue(self, chunk: ledger.Chunk, items: Sequence[WorkItem], scorer: SampleScorer) -> None:
         progress = ChunkProgress(chunk.chunk_no, len(items))
-        if not items:
-            async with transaction(self._tools.sessions) as session:
-                await ledger.close_chunks(session, self._run_id, [chunk.chunk_no])
-            return
+        self._taken += len(items)
         queued: list[WorkItem] = []
         for item in items:
             if item.status is SampleStatus.READY_TO_SCORE:
@@ -200,7 +265,7 @@ class Lane:
     async def _call_until_fed(self, scorer: SampleScorer) -> None:
         while True:
             await self._available.acquire()
-            queue = self._fairest_queue()
+            queue = None if self._ending else self._fairest_queue()
             if queue is None:
                 return
             item, progress = queue.waiting.popleft()

@@ -3,6 +3,10 @@
 Recording is exact however often a worker repeats itself: a sample that is already terminal is left alone, and the run's
 counters move only with samples that changed, in the same statement. Leases are therefore about not paying twice, never
 about correctness.
+
+A worker that was thought dead may still write. What it writes for the present execution is as good as anybody's; what
+belongs to an older execution is refused, because a rerun has queued the same samples anew. Recording locks the run's
+row first, so two lanes that hold the same samples wait for each other and never deadlock.
 """
 
 from __future__ import annotations
@@ -18,9 +22,18 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.runs.types import RunStatus, SampleStatus
+from assay.core.runs.writable import encode
 
 CHUNK_SIZE = 256
 LEASE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One carrying-out of a run; a retry or a rerun is the next one."""
+
+    run_id: UUID
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +117,29 @@ async def _copy(session: AsyncSession, table: str, columns: list[str], records: 
     await driver.copy_records_to_table(table, columns=columns, records=records)
 
 
+async def allow_long_statements(session: AsyncSession) -> None:
+    """Lift the time limit of statements for the rest of the transaction: a million rows take their time."""
+    await session.execute(text("SET LOCAL statement_timeout = 0"))
+
+
+async def try_lock_layout(session: AsyncSession, run_id: UUID) -> bool:
+    """Claim the laying out of a run until the end of the transaction; False when somebody else has it."""
+    query = text("SELECT pg_try_advisory_xact_lock(hashtextextended(CAST(:run_id AS text), 0))")
+    return bool((await session.execute(query, {"run_id": str(run_id)})).scalar_one())
+
+
+async def has_items(session: AsyncSession, run_id: UUID) -> bool:
+    """Whether the run is laid out."""
+    query = text("SELECT EXISTS (SELECT FROM run_items WHERE run_id = :run_id)")
+    return bool((await session.execute(query, {"run_id": run_id})).scalar_one())
+
+
+async def count_chunks(session: AsyncSession, run_id: UUID) -> int:
+    """Chunks that are to be carried out."""
+    query = text("SELECT count(*) FROM run_chunks WHERE run_id = :run_id AND NOT done")
+    return int((await session.execute(query, {"run_id": run_id})).scalar_one())
+
+
 async def plan_chunks(session: AsyncSession, run_id: UUID) -> int:
     """Cut the samples that are not terminal into chunks, replacing earlier chunks.
 
@@ -133,19 +169,20 @@ _PLAN_CHUNKS = text("""
 
 
 async def release_chunks(session: AsyncSession, run_id: UUID, lane: str) -> None:
-    """Give back what an earlier attempt of the same lane still holds."""
+    """Give back what an earlier attempt of the same lane still holds. A lane's name begins with its execution."""
     await session.execute(
         text("UPDATE run_chunks SET lane = NULL, leased_until = NULL WHERE run_id = :run_id AND lane = :lane"),
         {"run_id": run_id, "lane": lane},
     )
 
 
-async def lease_chunk(session: AsyncSession, run_id: UUID, lane: str) -> Lease:
+async def lease_chunk(session: AsyncSession, execution: Execution, lane: str) -> Lease:
     """Take the next free chunk for half a minute, unless the run is no longer in progress."""
-    status = await read_status(session, run_id)
+    status = await read_status(session, execution)
     if status is not RunStatus.IN_PROGRESS:
         return Lease(status=status, chunk=None)
-    found = await session.execute(_LEASE_CHUNK, {"run_id": run_id, "lane": lane, "lease": LEASE})
+    values = {"run_id": execution.run_id, "execution": execution.number, "lane": lane, "lease": LEASE}
+    found = await session.execute(_LEASE_CHUNK, values)
     row = found.one_or_none()
     return Lease(status=status, chunk=None if row is None else Chunk(*row))
 
@@ -158,14 +195,15 @@ _LEASE_CHUNK = text("""
         ORDER BY chunk_no LIMIT 1
         FOR UPDATE SKIP LOCKED
     )
+    AND EXISTS (SELECT FROM runs WHERE id = :run_id AND execution = :execution AND status = 'in_progress')
     RETURNING chunk_no, task_no, model_no, first_index, last_index
 """)
 
 
-async def renew_leases(session: AsyncSession, run_id: UUID, lane: str) -> RunStatus:
+async def renew_leases(session: AsyncSession, execution: Execution, lane: str) -> RunStatus:
     """Hold the lane's chunks for another half minute; returns the run's status."""
-    await session.execute(_RENEW_LEASES, {"run_id": run_id, "lane": lane, "lease": LEASE})
-    return await read_status(session, run_id)
+    await session.execute(_RENEW_LEASES, {"run_id": execution.run_id, "lane": lane, "lease": LEASE})
+    return await read_status(session, execution)
 
 
 _RENEW_LEASES = text("""
@@ -173,16 +211,34 @@ _RENEW_LEASES = text("""
 """)
 
 
-async def read_status(session: AsyncSession, run_id: UUID) -> RunStatus:
-    """The run's status; a run that was deleted counts as cancelling."""
-    found = await session.execute(
-        text("SELECT status, deleted_at IS NOT NULL FROM runs WHERE id = :run_id"), {"run_id": run_id}
+async def has_free_chunks(session: AsyncSession, run_id: UUID, lane: str) -> bool:
+    """Whether chunks are left that no other lane is at work on."""
+    found = await session.execute(_HAS_FREE_CHUNKS, {"run_id": run_id, "lane": lane})
+    return bool(found.scalar_one())
+
+
+_HAS_FREE_CHUNKS = text("""
+    SELECT EXISTS (
+        SELECT FROM run_chunks
+        WHERE run_id = :run_id AND NOT done AND (lane IS NULL OR lane = :lane OR leased_until < now())
     )
+""")
+
+
+async def read_status(session: AsyncSession, execution: Execution) -> RunStatus:
+    """The run's status as this execution should see it.
+
+    A run that was deleted counts as cancelling; one that is gone, or went on to another execution, as cancelled.
+    """
+    found = await session.execute(_READ_STATUS, {"run_id": execution.run_id})
     row = found.one_or_none()
-    if row is None:
+    if row is None or row.execution != execution.number:
         return RunStatus.CANCELLED
-    status = RunStatus(row[0])
-    return RunStatus.CANCELLING if row[1] and not status.is_terminal else status
+    status = RunStatus(row.status)
+    return RunStatus.CANCELLING if row.deleted and not status.is_terminal else status
+
+
+_READ_STATUS = text("SELECT status, execution, deleted_at IS NOT NULL AS deleted FROM runs WHERE id = :run_id")
 
 
 async def load_chunk(session: AsyncSession, run_id: UUID, chunk: Chunk) -> list[WorkItem]:
@@ -215,6 +271,8 @@ async def load_chunk(session: AsyncSession, run_id: UUID, chunk: Chunk) -> list[
     ]
 
 
+# The range stands on both sides of the join: the tables were filled a moment ago and have no statistics yet, and the
+# planner would read all items of the task for every sample of the chunk.
 _LOAD_CHUNK = text("""
     SELECT s.id, s.sample_index, s.status, i.dataset_row::text, i.prompt, i.target, s.output_text, s.extracted_output,
            s.response_id
@@ -222,6 +280,7 @@ _LOAD_CHUNK = text("""
     JOIN run_items i ON i.run_id = s.run_id AND i.task_no = s.task_no AND i.sample_index = s.sample_index
     WHERE s.run_id = :run_id AND s.task_no = :task_no AND s.model_no = :model_no
       AND s.sample_index BETWEEN :first_index AND :last_index AND s.status IN ('queued', 'ready_to_score')
+      AND i.sample_index BETWEEN :first_index AND :last_index
     ORDER BY s.sample_index
 """)
 
@@ -237,36 +296,38 @@ class SampleResult:
     values: dict[str, Any]
 
 
-async def record_answers(session: AsyncSession, run_id: UUID, results: Sequence[SampleResult]) -> RunStatus:
+async def record_answers(session: AsyncSession, execution: Execution, results: Sequence[SampleResult]) -> RunStatus:
     """Write answers, scored or still to be scored, and move the run's counters, in one statement.
 
     Returns:
-        The run's status, so that a worker notices a cancellation at every write.
+        The run's status, so that a worker notices a cancellation at every write; ``cancelled`` when the run has gone
+        on to another execution, and nothing was written.
     """
-    return await _record(session, _RECORD_ANSWERS, run_id, results)
+    return await _record(session, _RECORD_ANSWERS, execution, results)
 
 
-async def record_scores(session: AsyncSession, run_id: UUID, results: Sequence[SampleResult]) -> RunStatus:
+async def record_scores(session: AsyncSession, execution: Execution, results: Sequence[SampleResult]) -> RunStatus:
     """Write the scores of samples whose answers are stored already, and move the run's counters.
 
     ``extracted_output`` is kept where the result has none.
     """
-    return await _record(session, _RECORD_SCORES, run_id, results)
+    return await _record(session, _RECORD_SCORES, execution, results)
 
 
-async def close_chunks(session: AsyncSession, run_id: UUID, chunk_nos: Sequence[int]) -> None:
-    """Mark chunks as carried out."""
-    await session.execute(_CLOSE_CHUNKS, {"run_id": run_id, "chunk_nos": list(chunk_nos)})
+async def close_chunks(session: AsyncSession, run_id: UUID, lane: str, chunk_nos: Sequence[int]) -> None:
+    """Mark chunks as carried out, those that the lane still holds."""
+    await session.execute(_CLOSE_CHUNKS, {"run_id": run_id, "lane": lane, "chunk_nos": list(chunk_nos)})
 
 
 async def _record(
-    session: AsyncSession, statement: TextClause, run_id: UUID, results: Sequence[SampleResult]
+    session: AsyncSession, statement: TextClause, execution: Execution, results: Sequence[SampleResult]
 ) -> RunStatus:
     rows = [
         {"t": r.task_no, "m": r.model_no, "i": r.sample_index, "status": r.status.value, **r.values} for r in results
     ]
-    found = await session.execute(statement, {"run_id": run_id, "rows": orjson.dumps(rows).decode()})
-    return RunStatus(found.scalar_one())
+    values = {"run_id": execution.run_id, "execution": execution.number, "rows": encode(rows)}
+    status = (await session.execute(statement, values)).scalar_one_or_none()
+    return RunStatus.CANCELLED if status is None else RunStatus(status)
 
 
 def _recording(columns: dict[str, str], *, kept: frozenset[str] = frozenset()) -> TextClause:
@@ -276,9 +337,11 @@ def _recording(columns: dict[str, str], *, kept: frozenset[str] = frozenset()) -
     )
     declared = ", ".join(f"{name} {sql_type}" for name, sql_type in columns.items())
     return text(f"""
-        WITH changed AS (
+        WITH held AS (
+            SELECT id FROM runs WHERE id = :run_id AND execution = :execution FOR NO KEY UPDATE
+        ), changed AS (
             UPDATE run_samples s SET status = r.status, {assignments}
-            FROM json_to_recordset(CAST(:rows AS json))
+            FROM held, json_to_recordset(CAST(:rows AS json))
                 AS r (t smallint, m smallint, i integer, status text, {declared})
             WHERE s.run_id = :run_id AND s.task_no = r.t AND s.model_no = r.m AND s.sample_index = r.i
               AND s.status IN ('queued', 'ready_to_score')
@@ -288,7 +351,7 @@ def _recording(columns: dict[str, str], *, kept: frozenset[str] = frozenset()) -
         SET completed = completed + (SELECT count(*) FROM changed WHERE status = 'completed'),
             failed = failed + (SELECT count(*) FROM changed WHERE status = 'failed'),
             updated_at = now()
-        WHERE id = :run_id
+        WHERE id = :run_id AND execution = :execution
         RETURNING status
     """)
 
@@ -320,5 +383,5 @@ _RECORD_SCORES = _recording(_SCORE_COLUMNS, kept=frozenset({"extracted_output"})
 
 _CLOSE_CHUNKS = text("""
     UPDATE run_chunks SET done = true, lane = NULL, leased_until = NULL
-    WHERE run_id = :run_id AND chunk_no = ANY (:chunk_nos)
+    WHERE run_id = :run_id AND lane = :lane AND chunk_no = ANY (:chunk_nos)
 """)

@@ -31,6 +31,7 @@ class RunRow(OwnedMixin, Base):
     __table_args__ = (
         enum_check("status", RunStatus),
         Index("ix_runs_project_id_id", "project_id", "id"),
+        Index("ix_runs_project_id_status_id", "project_id", "status", "id"),
         Index("ix_runs_suite_id_id", "suite_id", "id"),
         Index("ix_runs_live", "id", postgresql_where=text(LIVE)),
     )

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from assay.core.files.store import FileStore
 from assay.core.projects.types import Principal, Role, Scope
 from assay.core.runs import repository
-from assay.core.runs.errors import RunNotFoundError
-from assay.core.runs.types import RunConfig
+from assay.core.runs.errors import RunNotFoundError, RunStoppedError
+from assay.core.runs.ledger import Execution
+from assay.core.runs.types import RunConfig, RunStatus
 from assay.core.suites.compile import CompiledTask, compile_manifest
 from assay.core.suites.manifest import parse_manifest
 from assay.core.suites.manifest.schema import GraderExecution
@@ -24,7 +25,7 @@ from assay.gateway.generation import Generation, resolve_generation
 class RunPlan:
     """A run, ready to be carried out."""
 
-    run_id: UUID
+    execution: Execution
     project_id: UUID
     owner: Principal
     """Whoever made the run: its files are read with their eyes."""
@@ -34,6 +35,11 @@ class RunPlan:
     tasks: tuple[CompiledTask, ...]
     """In the run's order: a sample's ``task_no`` is an index into it."""
     metadata: Mapping[str, str]
+
+    @property
+    def run_id(self) -> UUID:
+        """Which run."""
+        return self.execution.run_id
 
     @property
     def score_groups(self) -> list[tuple[int, int]]:
@@ -46,16 +52,21 @@ class RunPlan:
         ]
 
 
-async def load_plan(session: AsyncSession, store: FileStore, run_id: UUID) -> RunPlan:
+async def load_plan(session: AsyncSession, store: FileStore, execution: Execution) -> RunPlan:
     """Load a run for a worker.
+
+    Datasets are not looked for: once a run is laid out it no longer needs them, so they may be deleted meanwhile.
 
     Raises:
         RunNotFoundError: It does not exist.
-        ManifestError: A file that its suite names has gone since.
+        RunStoppedError: It has gone on to another execution.
+        ManifestError: A Python file that its suite names has gone since.
     """
-    found = await repository.find_run_for_work(session, run_id)
+    found = await repository.find_run_for_work(session, execution.run_id)
     if found is None:
-        raise RunNotFoundError(f"Run {run_id} does not exist.")
+        raise RunNotFoundError(f"Run {execution.run_id} does not exist.")
+    if found.run.execution != execution.number:
+        raise RunStoppedError(RunStatus(found.run.status))
     owner = Principal(
         organization_id=found.organization_id,
         project_id=found.run.project_id,
@@ -66,11 +77,11 @@ async def load_plan(session: AsyncSession, store: FileStore, run_id: UUID) -> Ru
         on_behalf_of=found.run.on_behalf_of,
     )
     manifest = parse_manifest(found.manifest)
-    sources = await check_sources(session, owner, store, manifest)
+    sources = await check_sources(session, owner, store, manifest, datasets=False)
     compiled = {task.id: task for task in compile_manifest(manifest, sources=sources)}
     config = repository.to_config(found.run)
     return RunPlan(
-        run_id=run_id,
+        execution=execution,
         project_id=found.run.project_id,
         owner=owner,
         config=config,

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.datasets.reading import infer_format, read_rows
 from assay.core.datasets.types import DatasetFormat
+from assay.core.files.errors import FileNotFoundInProjectError
 from assay.core.files.service import open_content
 from assay.core.files.store import FileStore
 from assay.core.runs import ledger, repository
 from assay.core.runs.errors import RunInputError, RunStoppedError
-from assay.core.runs.ledger import NewItem, NewSample
+from assay.core.runs.ledger import Execution, NewItem, NewSample
+from assay.core.runs.models import RunRow
 from assay.core.runs.plan import RunPlan, load_plan
 from assay.core.runs.types import RunStatus
 from assay.core.suites.compile import CompiledTask, PreprocessPlan
@@ -26,7 +27,7 @@ from assay.db.engine import SessionFactory
 from assay.db.session import transaction
 from assay.kit import json
 from assay.kit.clock import utc_now
-from assay.kit.errors import DomainError
+from assay.kit.errors import DomainError, UnavailableError
 from assay.kit.ids import new_id
 from assay.kit.storable import find_unstorable, render_path
 from assay.sandbox.contract import CodeFailure, EntryPoint, Limits, Sandbox
@@ -38,7 +39,6 @@ SAMPLES_PER_LANE = 64
 MAX_ROWS = 1_000_000
 MAX_ROW_DEPTH = 64
 
-Heartbeat = Callable[[], None]
 Row = dict[str, Any]
 
 
@@ -50,49 +50,86 @@ class Preparation:
     score_groups: list[tuple[int, int]]
 
 
+@dataclass(frozen=True, slots=True)
+class _TaskRows:
+    """The rows of one task, preprocessed."""
+
+    evaluated: Sequence[Row]
+    fewshot_pool: Sequence[Row]
+
+
+class PreparationBusyError(UnavailableError):
+    """Another worker, perhaps one that was thought dead, is laying out the same run."""
+
+    code = "preparation_busy"
+
+
 async def prepare_run(
-    sessions: SessionFactory, *, store: FileStore, sandbox: Sandbox, run_id: UUID, heartbeat: Heartbeat
+    sessions: SessionFactory, *, store: FileStore, sandbox: Sandbox, execution: Execution
 ) -> Preparation:
     """Insert a run's samples if that has not been done, and cut what is outstanding into chunks.
 
-    Doing it again, after a crash or for a rerun, finds the samples there and only plans anew.
+    Doing it again, after a crash or for a rerun, finds the samples there and only plans anew. Files are read and
+    preprocessed before the transaction begins, and the run's row is locked only at its end, so that a run can be
+    cancelled however long this takes.
 
     Raises:
         DomainError: A dataset, preprocessor or template is at fault; the message names task and row.
         RunStoppedError: The run was cancelled meanwhile.
+        PreparationBusyError: Another worker is at it; trying again later helps.
     """
     async with transaction(sessions) as session:
-        plan = await load_plan(session, store, run_id)
-        run = await repository.lock_run(session, run_id)
-        if RunStatus(run.status) not in {RunStatus.QUEUED, RunStatus.IN_PROGRESS}:
-            raise RunStoppedError(RunStatus(run.status))
-        if not run.prepared:
-            run.total = await _lay_out(session, plan, store=store, sandbox=sandbox, heartbeat=heartbeat)
-            run.prepared = True
-        await ledger.plan_chunks(session, run_id)
-        run.status = RunStatus.IN_PROGRESS.value
-        run.started_at = run.started_at or utc_now()
-    lanes = -(-plan.config.effective_generation_concurrency // SAMPLES_PER_LANE)
-    return Preparation(lanes, plan.score_groups)
+        plan = await load_plan(session, store, execution)
+        run = await repository.lock_run(session, execution.run_id)
+        _check_goes_on(run, execution)
+        laid_out = run.prepared
+    rows = (
+        []
+        if laid_out
+        else [await _task_rows(sessions, plan, task, store=store, sandbox=sandbox) for task in plan.tasks]
+    )
+    async with transaction(sessions) as session:
+        await ledger.allow_long_statements(session)
+        if not laid_out:
+            await _claim_layout(session, plan)
+        total = None if laid_out else await _lay_out(session, plan, rows)
+        run = await repository.lock_run(session, execution.run_id)
+        _check_goes_on(run, execution)
+        if total is not None:
+            run.total, run.prepared = total, True
+        if RunStatus(run.status) is RunStatus.QUEUED:
+            # Otherwise another attempt has planned the chunks, and lanes may be at work on them.
+            await session.flush()
+            await ledger.plan_chunks(session, execution.run_id)
+            run.status = RunStatus.IN_PROGRESS.value
+            run.started_at = run.started_at or utc_now()
+        chunks = await ledger.count_chunks(session, execution.run_id)
+    wanted = -(-plan.config.effective_generation_concurrency // SAMPLES_PER_LANE)
+    return Preparation(max(1, min(wanted, chunks)), plan.score_groups)
 
 
-async def _lay_out(
-    session: AsyncSession, plan: RunPlan, *, store: FileStore, sandbox: Sandbox, heartbeat: Heartbeat
-) -> int:
+def _check_goes_on(run: RunRow, execution: Execution) -> None:
+    goes_on = RunStatus(run.status) in {RunStatus.QUEUED, RunStatus.IN_PROGRESS}
+    if not goes_on or run.execution != execution.number:
+        raise RunStoppedError(RunStatus(run.status))
+
+
+async def _claim_layout(session: AsyncSession, plan: RunPlan) -> None:
+    """Keep other attempts from inserting the same rows; raises when one of them is at it or has done it."""
+    if not await ledger.try_lock_layout(session, plan.run_id) or await ledger.has_items(session, plan.run_id):
+        raise PreparationBusyError("Another worker is laying out the same run.")
+
+
+async def _lay_out(session: AsyncSession, plan: RunPlan, tasks: Sequence[_TaskRows]) -> int:
     total = 0
-    for task_no, task in enumerate(plan.tasks):
-        rows = await _task_rows(session, plan, task, store=store, sandbox=sandbox, heartbeat=heartbeat)
-        pool = await _fewshot_rows(session, plan, task, store=store, sandbox=sandbox, heartbeat=heartbeat)
-        limit = plan.config.max_samples_per_task or len(rows)
-        evaluated = rows[:limit]
-        # Examples come from all rows of the split, however few of them are evaluated.
-        renderer = RowRenderer(task, evaluated, fewshot_pool=rows if pool is None else pool)
-        for start in range(0, len(evaluated), COPY_BATCH):
-            heartbeat()
+    for task_no, (task, rows) in enumerate(zip(plan.tasks, tasks, strict=True)):
+        renderer = RowRenderer(task, rows.evaluated, fewshot_pool=rows.fewshot_pool)
+        count = len(rows.evaluated)
+        for start in range(0, count, COPY_BATCH):
             await _insert(
-                session, plan, task_no, renderer, evaluated, range(start, min(start + COPY_BATCH, len(evaluated)))
+                session, plan, task_no, renderer, rows.evaluated, range(start, min(start + COPY_BATCH, count))
             )
-        total += len(evaluated) * len(plan.models)
+        total += count * len(plan.models)
     return total
 
 
@@ -116,40 +153,23 @@ async def _insert(
 
 
 async def _task_rows(
-    session: AsyncSession,
-    plan: RunPlan,
-    task: CompiledTask,
-    *,
-    store: FileStore,
-    sandbox: Sandbox,
-    heartbeat: Heartbeat,
-) -> list[Row]:
-    limit = None
-    if task.preprocess is None and task.fewshot is None:
-        # Nothing looks at later rows, so they need not be read.
-        limit = plan.config.max_samples_per_task
-    rows = await _read_dataset(session, plan, task, task.dataset, store=store, limit=limit)
-    heartbeat()
-    return await _preprocess(task, task.preprocess, rows, sandbox=sandbox, heartbeat=heartbeat)
-
-
-async def _fewshot_rows(
-    session: AsyncSession,
-    plan: RunPlan,
-    task: CompiledTask,
-    *,
-    store: FileStore,
-    sandbox: Sandbox,
-    heartbeat: Heartbeat,
-) -> list[Row] | None:
-    if task.fewshot is None or task.fewshot.pool_dataset is None:
-        return None
-    rows = await _read_dataset(session, plan, task, task.fewshot.pool_dataset, store=store, limit=None)
-    return await _preprocess(task, task.preprocess, rows, sandbox=sandbox, heartbeat=heartbeat)
+    sessions: SessionFactory, plan: RunPlan, task: CompiledTask, *, store: FileStore, sandbox: Sandbox
+) -> _TaskRows:
+    most = plan.config.max_samples_per_task
+    # When nothing looks at later rows they need not be read.
+    limit = most if task.preprocess is None and task.fewshot is None else None
+    read = await _read_dataset(sessions, plan, task, task.dataset, store=store, limit=limit)
+    rows = await _preprocess(task, task.preprocess, read, sandbox=sandbox)
+    # Examples come from all rows of the split, however few of them are evaluated.
+    pool = rows
+    if task.fewshot is not None and task.fewshot.pool_dataset is not None:
+        read = await _read_dataset(sessions, plan, task, task.fewshot.pool_dataset, store=store, limit=None)
+        pool = await _preprocess(task, task.preprocess, read, sandbox=sandbox)
+    return _TaskRows(rows if most is None else rows[:most], pool)
 
 
 async def _read_dataset(
-    session: AsyncSession,
+    sessions: SessionFactory,
     plan: RunPlan,
     task: CompiledTask,
     dataset: Dataset,
@@ -160,18 +180,23 @@ async def _read_dataset(
     if dataset.file_id is None:
         raise RunInputError(f"Task '{task.id}' has no dataset file.", data={"task_id": task.id})
     try:
-        file = await find_dataset_file(session, plan.owner, file_id=dataset.file_id)
-        content = await open_content(session, plan.owner, store=store, file_id=file.id)
+        async with sessions() as session:
+            file = await find_dataset_file(session, plan.owner, file_id=dataset.file_id)
+            content = await open_content(session, plan.owner, store=store, file_id=file.id)
         format_ = DatasetFormat(dataset.format) if dataset.format is not None else infer_format(file.filename)
         bound = min(dataset.max_rows or MAX_ROWS, limit or MAX_ROWS, MAX_ROWS)
         rows = read_rows(content.chunks, format=format_, max_rows=bound)
         return [row.values async for row in rows]
+    except FileNotFoundInProjectError as error:
+        raise _blame(task, f"its dataset file '{dataset.file_id}' has been deleted", error) from error
+    except UnavailableError:
+        raise
     except DomainError as error:
         raise _blame(task, error.message, error) from error
 
 
 async def _preprocess(
-    task: CompiledTask, plan: PreprocessPlan | None, rows: list[Row], *, sandbox: Sandbox, heartbeat: Heartbeat
+    task: CompiledTask, plan: PreprocessPlan | None, rows: list[Row], *, sandbox: Sandbox
 ) -> list[Row]:
     if plan is None:
         return rows
@@ -183,7 +208,6 @@ async def _preprocess(
         return _storable(task, list(outcome.rows))
     transformed: list[Row] = []
     for start in range(0, len(rows), TRANSFORM_BATCH):
-        heartbeat()
         outcomes = await sandbox.transform(plan.program, rows[start : start + TRANSFORM_BATCH], limits=limits)
         for index, outcome in enumerate(outcomes, start=start):
             if isinstance(outcome, CodeFailure):

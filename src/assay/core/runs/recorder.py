@@ -1,7 +1,8 @@
 """Writes results in micro-batches: all that is ready, one statement, one commit.
 
 Results gather for a twentieth of a second, which is also how much finished work a crash can lose. While one batch is
-being written the next one gathers, so the batches grow by themselves when the database is the slower side.
+being written the next one gathers, so the batches grow by themselves when the database is the slower side. While the
+database is away everything is kept and written afterwards.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from assay.core.runs import ledger
-from assay.core.runs.ledger import SampleResult
+from assay.core.runs.ledger import Execution, SampleResult
+from assay.core.runs.outages import sit_out
 from assay.core.runs.types import RunStatus
 from assay.db.engine import SessionFactory
 from assay.db.session import transaction
 
 LINGER_SECONDS = 0.05
 LARGEST_WRITE = 512
+LARGEST_WRITE_CHARACTERS = 16 * 1024 * 1024
+"""Long outputs make smaller batches: PostgreSQL takes no parameter over 1 GB."""
 
 
 @dataclass(slots=True)
@@ -46,7 +49,8 @@ class Recorder:
 
     Args:
         sessions: Where samples live.
-        run_id: Whose samples.
+        execution: Whose samples.
+        lane: Who holds the chunks.
         on_status: Told the run's status after each write.
         before_write: Awaited before each write, for what must not be newer than the samples.
     """
@@ -54,24 +58,24 @@ class Recorder:
     def __init__(
         self,
         sessions: SessionFactory,
-        run_id: UUID,
+        execution: Execution,
         *,
+        lane: str,
         on_status: Callable[[RunStatus], None],
         before_write: Callable[[], Awaitable[None]],
     ) -> None:
         self._sessions = sessions
-        self._run_id = run_id
+        self._execution = execution
+        self._lane = lane
         self._on_status = on_status
         self._before_write = before_write
         self._waiting: deque[Settlement] = deque()
         self._arrived = asyncio.Event()
         self._closing = asyncio.Event()
         self.recorded = 0
-
-    @property
-    def backlog(self) -> int:
-        """Settlements that are not written yet."""
-        return len(self._waiting)
+        """Results written, a sample's answer and its scores each counted."""
+        self.settled = 0
+        """Samples written for good, as far as this lane goes."""
 
     def put(self, settlement: Settlement) -> None:
         """Take over a result; it is durable after the next write."""
@@ -90,7 +94,7 @@ class Recorder:
             if not self._closing.is_set() and len(self._waiting) < LARGEST_WRITE:
                 await self._linger()
             while self._waiting:
-                await self._write([self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_WRITE))])
+                await self._write(self._take_batch())
                 if not self._closing.is_set() and len(self._waiting) < LARGEST_WRITE:
                     break
             if self._waiting:
@@ -106,7 +110,24 @@ class Recorder:
         except TimeoutError:
             return
 
+    def _take_batch(self) -> list[Settlement]:
+        batch: list[Settlement] = []
+        characters = 0
+        while self._waiting and len(batch) < LARGEST_WRITE and characters < LARGEST_WRITE_CHARACTERS:
+            settlement = self._waiting.popleft()
+            characters += len(settlement.result.values.get("output_text") or "")
+            batch.append(settlement)
+        return batch
+
     async def _write(self, batch: Sequence[Settlement]) -> None:
+        settled = [settlement.chunk for settlement in batch if settlement.chunk is not None]
+        done = _settle(settled)
+        status = await sit_out(lambda: self._record(batch, done))
+        self.recorded += len(batch)
+        self.settled += len(settled)
+        self._on_status(status)
+
+    async def _record(self, batch: Sequence[Settlement], done: Sequence[int]) -> RunStatus:
         answers = [settlement.result for settlement in batch if not settlement.scores_only]
         scores = [settlement.result for settlement in batch if settlement.scores_only]
         await self._before_write()
@@ -114,22 +135,19 @@ class Recorder:
         async with transaction(self._sessions) as session:
             # Answers first: a sample's scores may be in the same batch as its answer.
             if answers:
-                status = await ledger.record_answers(session, self._run_id, answers)
+                status = await ledger.record_answers(session, self._execution, answers)
             if scores:
-                status = await ledger.record_scores(session, self._run_id, scores)
-            done = _close_chunks(batch)
+                status = await ledger.record_scores(session, self._execution, scores)
             if done:
-                await ledger.close_chunks(session, self._run_id, done)
-        self.recorded += len(batch)
-        self._on_status(status)
+                await ledger.close_chunks(session, self._execution.run_id, self._lane, done)
+        return status
 
 
-def _close_chunks(batch: Sequence[Settlement]) -> list[int]:
+def _settle(chunks: Sequence[ChunkProgress]) -> list[int]:
+    """Count one sample off each chunk; returns the chunks that are done with that."""
     done: list[int] = []
-    for settlement in batch:
-        if settlement.chunk is None:
-            continue
-        settlement.chunk.remaining -= 1
-        if settlement.chunk.remaining == 0:
-            done.append(settlement.chunk.chunk_no)
+    for chunk in chunks:
+        chunk.remaining -= 1
+        if chunk.remaining == 0:
+            done.append(chunk.chunk_no)
     return done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -28,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from assay.core.ownership import visible_to
 from assay.core.projects.models import ProjectRow
 from assay.core.projects.types import Principal
+from assay.core.runs.errors import RunNotFoundError
 from assay.core.runs.models import ItemRow, RunRow, SampleAttemptRow, SampleRow
 from assay.core.runs.types import (
     Run,
@@ -45,9 +47,13 @@ from assay.kit.clock import utc_now
 
 
 async def find_run(session: AsyncSession, principal: Principal, *, run_id: UUID, lock: bool = False) -> RunRow | None:
-    """The row of a visible run, locked against other changes when asked."""
+    """The row of a visible run, locked against other changes when asked.
+
+    Locks of a run's row neither keep its samples from being inserted nor wait for that, so a run can be cancelled while
+    it is being laid out.
+    """
     query = select(RunRow).where(RunRow.id == run_id, visible_to(principal, RunRow))
-    return await session.scalar(query.with_for_update() if lock else query)
+    return await session.scalar(query.with_for_update(key_share=True) if lock else query)
 
 
 class RunForWork(NamedTuple):
@@ -71,9 +77,28 @@ async def find_run_for_work(session: AsyncSession, run_id: UUID) -> RunForWork |
 
 
 async def lock_run(session: AsyncSession, run_id: UUID) -> RunRow:
-    """A run's row, locked against other changes, whoever owns it."""
-    query = select(RunRow).where(RunRow.id == run_id).with_for_update().execution_options(populate_existing=True)
-    return (await session.execute(query)).scalar_one()
+    """A run's row, locked against other changes, whoever owns it.
+
+    Raises:
+        RunNotFoundError: It does not exist.
+    """
+    query = select(RunRow).where(RunRow.id == run_id).with_for_update(key_share=True)
+    row = await session.scalar(query.execution_options(populate_existing=True))
+    if row is None:
+        raise RunNotFoundError(f"Run {run_id} does not exist.")
+    return row
+
+
+async def list_silent_runs(session: AsyncSession, *, since: datetime, limit: int) -> Sequence[RunRow]:
+    """Runs that Assay carries out itself, are not over, and of which nothing was written since the given instant."""
+    live = [status.value for status in RunStatus if not status.is_terminal]
+    query = (
+        select(RunRow)
+        .where(RunRow.status.in_(live), RunRow.updated_at < since, RunRow.agent_name.is_(None))
+        .order_by(RunRow.updated_at)
+        .limit(limit)
+    )
+    return (await session.scalars(query)).all()
 
 
 async def list_runs(
@@ -270,7 +295,7 @@ _RESULT_COLUMNS = (
 async def lock_live_runs_of_suite(session: AsyncSession, suite_id: UUID) -> Sequence[RunRow]:
     """Runs of a suite that have not ended, locked against other changes."""
     live = [status.value for status in RunStatus if not status.is_terminal]
-    query = select(RunRow).where(RunRow.suite_id == suite_id, RunRow.status.in_(live)).with_for_update()
+    query = select(RunRow).where(RunRow.suite_id == suite_id, RunRow.status.in_(live)).with_for_update(key_share=True)
     return (await session.scalars(query)).all()
 
 

@@ -41,6 +41,9 @@ class SampleScorer:
         models: What graders may ask.
         emit: Takes each result.
         background: Where gradings run; the lane waits for all of them before it ends.
+        grader_concurrency: Executions of graders that ask models at one time.
+        ending: Whether the lane is about to end. What is not being graded by then is left for the next lane, with its
+            answer stored.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class SampleScorer:
         models: RunModels,
         emit: Callable[[Settlement], None],
         background: asyncio.TaskGroup,
+        grader_concurrency: int,
+        ending: Callable[[], bool],
     ) -> None:
         self._plan = plan
         self._sandbox = sandbox
@@ -58,7 +63,8 @@ class SampleScorer:
         self._emit = emit
         self._background = background
         self._gathering: dict[int, list[_Gradable]] = {}
-        self._grader_slots = asyncio.Semaphore(plan.config.effective_grader_concurrency)
+        self._grader_slots = asyncio.Semaphore(grader_concurrency)
+        self._ending = ending
 
     def submit(self, item: WorkItem, answer: Answer, chunk: ChunkProgress) -> None:
         """Score an answer that was just given; its result is emitted now or later."""
@@ -109,15 +115,26 @@ class SampleScorer:
         gathered = self._gathering.pop(task_no)
         for start in range(0, len(gathered), LARGEST_GRADING):
             batch = gathered[start : start + LARGEST_GRADING]
+            if self._ending():
+                self._keep_answers(batch)
+                continue
             for gradable, outcome in zip(batch, await self._grade(task, batch), strict=True):
                 result = graded_result(gradable.item, outcome, gradable.answer.values)
                 final = _scores_of(result) if gradable.scores_only else result
                 self._emit(Settlement(final, gradable.chunk, scores_only=gradable.scores_only))
 
+    def _keep_answers(self, batch: Sequence[_Gradable]) -> None:
+        for gradable in batch:
+            if not gradable.scores_only:
+                kept = _result(gradable.item, SampleStatus.READY_TO_SCORE, gradable.answer.values)
+                self._emit(Settlement(kept, None))
+
     async def _grade_alone(
         self, task: CompiledTask, grader: GraderPlan, item: WorkItem, answer: Answer, chunk: ChunkProgress
     ) -> None:
         async with self._grader_slots:
+            if self._ending():
+                return
             host = self._models.for_one_execution()
             access = ModelAccess(host, grader.max_model_calls)
             gradable = _Gradable(item, answer, chunk, scores_only=True)

@@ -6,6 +6,7 @@ Everything here only writes rows; the durable engine is told through the outbox,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,8 +19,10 @@ from assay.core.projects.types import Principal
 from assay.core.runs import repository
 from assay.core.runs.errors import RunInputError, RunNotFoundError, RunStateError
 from assay.core.runs.models import RunRow
+from assay.core.runs.repository import OverviewCounts
 from assay.core.runs.types import (
     MAX_CONCURRENCY,
+    UNSETTLED,
     Run,
     RunConfig,
     RunFilter,
@@ -42,6 +45,8 @@ from assay.kit.ids import new_id
 
 EVAL_RUN_WORKFLOW = "eval_run"
 MAX_MODELS = 20
+SILENCE = timedelta(minutes=1)
+"""How long nothing may be written of a live run before its start is repeated."""
 
 
 def workflow_id(run_id: UUID, execution: int) -> str:
@@ -201,6 +206,20 @@ async def retry_run(session: AsyncSession, principal: Principal, *, run_id: UUID
     return repository.to_run(row, principal.organization_id)
 
 
+async def revive_silent_runs(session: AsyncSession, *, limit: int = 500) -> int:
+    """Start again whatever should be going on and may not be: its start, or the durable engine's state, was lost.
+
+    For a background task. An execution that is going on keeps its workflow id, so starting it again does nothing.
+
+    Returns:
+        How many runs were looked after.
+    """
+    silent = await repository.list_silent_runs(session, since=utc_now() - SILENCE, limit=limit)
+    for row in silent:
+        await enqueue(session, _command(row, Action.START))
+    return len(silent)
+
+
 async def list_samples(
     session: AsyncSession,
     principal: Principal,
@@ -225,6 +244,9 @@ async def list_samples(
         position = await repository.find_sample_key(session, run_id=run_id, sample_id=after)
         if position is None:
             raise UnknownCursorError
+    if sample_filter.status in UNSETTLED and row.total == row.completed + row.failed:
+        # Known without looking at each of them.
+        return Page(items=(), has_more=False)
     return await repository.list_samples(
         session,
         repository.to_run(row, principal.organization_id),
@@ -242,7 +264,10 @@ async def get_run_overview(session: AsyncSession, principal: Principal, *, run_i
         RunNotFoundError: Not visible to the caller.
     """
     run = await get_run(session, principal, run_id=run_id)
-    counts = await repository.overview_counts(session, run_id, metric)
+    if run.status is RunStatus.COMPLETED:
+        counts = _counts_at_end(run, metric)
+    else:
+        counts = await repository.overview_counts(session, run_id, metric)
     retried = await repository.count_retried(session, run_id)
     return RunOverview(
         run=run,
@@ -257,6 +282,23 @@ async def get_run_overview(session: AsyncSession, principal: Principal, *, run_i
         ),
         cost_usd=counts.cost_usd,
         tokens=TokenCounts(counts.input, counts.output, counts.cached, counts.reasoning),
+    )
+
+
+def _counts_at_end(run: Run, metric: str) -> OverviewCounts:
+    """What the samples of a completed run add up to, which was summed when it ended."""
+    means: Mapping[str, float | None] = (run.metrics or {}).get("overall", {})
+    return OverviewCounts(
+        total=run.total,
+        completed=run.completed,
+        failed=run.failed,
+        errored=run.failed,
+        average=means.get(metric),
+        cost_usd=run.cost_usd,
+        input=run.tokens.input,
+        output=run.tokens.output,
+        cached=run.tokens.cached,
+        reasoning=run.tokens.reasoning,
     )
 
 

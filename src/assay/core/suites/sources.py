@@ -30,9 +30,16 @@ def parse_file_id(text: str) -> UUID | None:
 
 
 async def check_sources(
-    session: AsyncSession, principal: Principal, store: FileStore, manifest: Manifest
+    session: AsyncSession, principal: Principal, store: FileStore, manifest: Manifest, *, datasets: bool = True
 ) -> Mapping[str, str]:
     """See that every file the manifest names is there for evals, and read its Python.
+
+    Args:
+        session: Where files are.
+        principal: Whose eyes to look with.
+        store: Where their content is.
+        manifest: What names them.
+        datasets: Whether to look for files of rows as well as for Python.
 
     Returns:
         Text of each Python file by its id as written in the manifest.
@@ -43,6 +50,8 @@ async def check_sources(
     faults: list[Fault] = []
     sources: dict[str, str] = {}
     for path, file_id, is_code in _references(manifest):
+        if not is_code and not datasets:
+            continue
         try:
             file = await _find(session, principal, file_id)
             if is_code and file_id not in sources:

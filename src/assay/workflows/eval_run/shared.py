@@ -12,6 +12,9 @@ FINISH = "eval_run.finish"
 FAIL = "eval_run.fail"
 CANCEL = "eval_run.cancel"
 
+STOPPED = "run_stopped"
+"""Type of the error by which an activity says that the run was cancelled or deleted meanwhile."""
+
 DEFAULT_ACTIVITIES_PER_EXECUTION = 500
 """Sample activities of one workflow execution before it continues as new, unless the run says otherwise."""
 
@@ -88,4 +91,4 @@ class FailInput:
     execution: int
     code: str
     message: str
-    details: dict[str, str] = field(default_factory=dict[str, str])
+    """For a run that has noted no better reason; holds no data."""

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from assay.core.schedules.firing import fail_due, fire_due
 from assay.db.engine import SessionFactory
@@ -50,7 +51,9 @@ class ScheduleActivities:
         except Exception as error:
             waits = is_transient(error) or isinstance(error, DomainError)
             if waits or activity.info().attempt < ATTEMPTS_AT_A_FAULT:
-                raise
+                _log.warning("schedule_fire_postponed", schedule_id=request.schedule_id, exc_info=True)
+                # The message may quote what Temporal's history must not hold.
+                raise ApplicationError("The fire is tried again.", type=type(error).__name__) from None
             # A fault of ours does not heal by waiting: this fire says so, and the next ones are not held up.
             _log.exception("schedule_fire_failed", schedule_id=request.schedule_id)
             async with transaction(self._sessions) as session:
