@@ -4,9 +4,10 @@ Daylight saving (M§7 R26) is decided here, and only here. A local time that the
 after the gap, where several of them coincide; a local time that comes twice is due the first time. So every local
 time that an expression names is due exactly once.
 
-The engine that keeps the clock sees it otherwise (measured with Temporal's server 1.31): it leaves out times in a gap
-of an hour, shifts those in a gap of half an hour, fires twice in a repeated hour, and only the second time in a
-repeated half hour. ``CronCadence.corrections`` lists the instants that it has to be told in so many words.
+The engine that keeps the clock sees it otherwise (measured with its server 1.32): it leaves out times in
+a gap of an hour and shifts those in a gap of half an hour; it fires twice in a repeated hour, and only the second time
+in a repeated half hour, after which it leaves out the next. ``CronCadence.corrections`` lists the instants that it
+has to be told in so many words.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ from zoneinfo import ZoneInfo, available_timezones
 from assay.core.schedules.cron import CronExpression
 from assay.core.schedules.errors import ScheduleInputError
 
+MAX_CORRECTIONS = 250
+"""Bounds what a schedule carries. A cron of every minute has 240 of them at one change of the clocks."""
+
 _DAY = timedelta(days=1)
+_MINUTE = timedelta(minutes=1)
+_NEAR_CHANGE = timedelta(hours=2)
 _LONGEST_WAIT = timedelta(days=366 * 41)
 """Beyond the rarest pair of days: 29 February on a given weekday is at most forty years away."""
 
@@ -116,13 +122,17 @@ class CronCadence:
                         last = instant
 
     def corrections(self, start: datetime, end: datetime) -> list[datetime]:
-        """The due instants on days on which the clocks change, those only that a gap or a repetition bears on."""
-        found: set[datetime] = set()
+        """The due instants within two hours of a change of the clocks, at most ``MAX_CORRECTIONS``, in order."""
+        found: list[datetime] = []
         for day in _days(start.astimezone(self._zone).date(), end.astimezone(self._zone).date()):
-            if not self._is_plain(day) and self.expression.matches_day(day):
-                naive = [datetime.combine(day, time(hour, minute)) for hour, minute in self.expression.times]
-                found.update(resolve_local(at, self._zone) for at in naive if not _is_plain_time(at, self._zone))
-        return sorted(instant for instant in found if start < instant <= end)
+            if self._is_plain(day) or not self.expression.matches_day(day):
+                continue
+            midnight, next_midnight = (
+                resolve_local(datetime.combine(at, time()), self._zone) for at in (day, day + _DAY)
+            )
+            change = _find_change(midnight - _MINUTE, next_midnight, self._zone)
+            found += [at for at in self._instants(day) if abs(at - change) <= _NEAR_CHANGE and start < at <= end]
+        return found[:MAX_CORRECTIONS]
 
     def _instants(self, day: date) -> list[datetime]:
         times = self.expression.times
@@ -157,11 +167,6 @@ def _find_change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
         same = (before + timedelta(seconds=middle)).astimezone(zone).utcoffset() == offset
         low, high = (middle, high) if same else (low, middle)
     return before + timedelta(seconds=high)
-
-
-def _is_plain_time(naive: datetime, zone: ZoneInfo) -> bool:
-    """Whether a local time exists exactly once."""
-    return naive.replace(tzinfo=zone, fold=0).utcoffset() == naive.replace(tzinfo=zone, fold=1).utcoffset()
 
 
 def _days(first: date, last: date) -> Iterator[date]:

@@ -288,10 +288,11 @@ def _apply_cadence(row: ScheduleRow, changes: ScheduleChanges) -> None:
         interval = None
     if changes.cron is ABSENT and changes.interval_seconds is not ABSENT and changes.interval_seconds is not None:
         cron = None
-    row.cron, row.interval_seconds = cron, interval
     if changes.timezone is not ABSENT:
         row.timezone = check_timezone(changes.timezone)
-    _check_cadence(row)
+    if (cron, interval) != (row.cron, row.interval_seconds):
+        row.cron, row.interval_seconds = cron, interval
+        _check_cadence(row)
 
 
 async def _apply_run(session: AsyncSession, principal: Principal, row: ScheduleRow, changes: ScheduleChanges) -> None:

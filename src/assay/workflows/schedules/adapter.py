@@ -40,8 +40,6 @@ CATCH_UP_WINDOW = timedelta(seconds=60)
 CALL_TIMEOUT = timedelta(seconds=10)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ONCE = timedelta(days=365 * 250)
-"""An interval so long that only its first instant matters: Temporal has no other way to name one instant in UTC."""
 _CORRECTED_YEARS = 2
 
 
@@ -213,7 +211,11 @@ def _ranges(numbers: tuple[int, ...]) -> list[ScheduleRange]:
 
 
 def _at(instant: datetime) -> ScheduleIntervalSpec:
-    return ScheduleIntervalSpec(every=_ONCE, offset=instant.replace(microsecond=0) - _EPOCH)
+    """One instant in UTC, which Temporal can say only as an interval counted from 1970: it comes again in the 2080s.
+
+    An offset would not do: before its first instant Temporal takes the second one for the next.
+    """
+    return ScheduleIntervalSpec(every=instant.replace(microsecond=0) - _EPOCH)
 
 
 def _corrected_until(now: datetime) -> datetime:
