@@ -30,6 +30,7 @@ from assay.db.session import transaction
 from assay.gateway.catalog import Catalog
 
 MODEL = "simulator/strong"
+FAR = 10**9
 
 
 @dataclass
@@ -61,7 +62,9 @@ class Ledger:
             for table, (key, columns) in moved.items():
                 shifts = ", ".join(f"{column} = {column} - make_interval(secs => :seconds)" for column in columns)
                 statement = text(f"UPDATE {table} SET {shifts} WHERE {key} = :id")
-                await session.execute(statement, {"seconds": seconds, "id": schedule.id})
+                # By way of the far past, so that no row is moved to where another still is.
+                for step in (seconds + FAR, -FAR):
+                    await session.execute(statement, {"seconds": step, "id": schedule.id})
 
     async def fire(self, schedule: Schedule) -> Fire | None:
         """Settle what is due."""
