@@ -16,6 +16,7 @@ from assay.gateway.gateway import Gateway, open_gateway
 from assay.kit.errors import UnavailableError
 from assay.kit.secrets import SecretBox
 from assay.metrics import observe_model_call
+from assay.outbound.policy import OutboundPolicy
 from assay.sandbox.contract import Sandbox
 from assay.sandbox.monty import MontySandbox
 from assay.settings import Settings, TemporalSettings
@@ -40,7 +41,7 @@ class Runtime:
     gateway: Gateway
     temporal: Client
     secrets: SecretBox | None
-    """Opens stored secrets; None when there is no key."""
+    """Opens stored secrets; None when there is no key for them."""
 
 
 class TemporalUnreachableError(UnavailableError):
@@ -88,6 +89,11 @@ async def open_runtime(settings: Settings, addresses: Addresses, *, secret_key: 
             temporal=await connect_temporal(settings.temporal, addresses.temporal_address),
             secrets=secrets,
         )
+
+
+def outbound_policy(settings: Settings) -> OutboundPolicy:
+    """Where requests to addresses that users gave may go."""
+    return OutboundPolicy.of(settings.outbound.allow_hosts, settings.outbound.allow_cidrs)
 
 
 async def connect_temporal(settings: TemporalSettings, address: str) -> Client:

@@ -18,13 +18,16 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assay.core.projects.authentication import Authenticator
+from assay.core.webhooks.types import WebhookTools
 from assay.dialects.edge.state import ApiState
 from assay.dialects.mka1 import app as mka1
 from assay.dialects.mka1 import openapi
 from assay.dialects.mka1.errors import envelope
 from assay.kit.logging import log_context
 from assay.metrics import REQUEST_SECONDS, REQUESTS
-from assay.runtime import Runtime
+from assay.runtime import Runtime, outbound_policy
+from assay.workflows.schedules.adapter import TemporalClock
+from assay.workflows.schedules.reading import ClockReadings
 
 READY_TIMEOUT_SECONDS = 2.0
 
@@ -42,6 +45,8 @@ def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiSt
         max_file_bytes=runtime.settings.files.max_bytes,
         catalog=runtime.gateway.catalog,
         wake_dispatcher=wake_dispatcher,
+        webhooks=WebhookTools(outbound_policy(runtime.settings), runtime.secrets),
+        clock=ClockReadings(TemporalClock(runtime.temporal, task_queue=runtime.settings.temporal.task_queue)),
     )
 
 

@@ -21,11 +21,14 @@ from assay.core.webhooks.sending import forget_ended, wake_stalled
 from assay.db.session import transaction
 from assay.dialects.mka1.events import render_event
 from assay.outbound.client import GuardedClient
-from assay.outbound.policy import OutboundPolicy
-from assay.runtime import Runtime, open_sandbox
+from assay.runtime import Runtime, open_sandbox, outbound_policy
 from assay.workflows.dispatch import Dispatcher
 from assay.workflows.eval_run.activities import EvalRunActivities
 from assay.workflows.eval_run.workflow import EvalRunWorkflow
+from assay.workflows.schedules.activities import ScheduleActivities
+from assay.workflows.schedules.adapter import TemporalClock
+from assay.workflows.schedules.syncing import Reconciler
+from assay.workflows.schedules.workflow import ScheduleFireWorkflow
 from assay.workflows.webhook_delivery.activities import WebhookDeliveryActivities
 from assay.workflows.webhook_delivery.sender import Sender
 from assay.workflows.webhook_delivery.shared import activity_queue
@@ -51,16 +54,18 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(open_sandbox())
         tools = LaneTools(runtime.sessions, runtime.gateway, sandbox)
-        activities = EvalRunActivities(tools, runtime.files, longest_lane=longest_lane)
         dispatcher = await stack.enter_async_context(running_dispatcher(runtime))
+        activities = EvalRunActivities(tools, runtime.files, wake_dispatcher=dispatcher.wake, longest_lane=longest_lane)
+        schedules = ScheduleActivities(runtime.sessions, runtime.gateway.catalog, wake_dispatcher=dispatcher.wake)
         await stack.enter_async_context(_background(lambda: _sweep_forever(runtime)))
+        await stack.enter_async_context(_background(_reconciler(runtime, dispatcher).run_forever))
         task_queue = runtime.settings.temporal.task_queue
         await stack.enter_async_context(
             _temporal_worker(
                 runtime.temporal,
                 task_queue,
-                workflows=[EvalRunWorkflow, WebhookDeliveryWorkflow],
-                activities=activities.all(),
+                workflows=[EvalRunWorkflow, ScheduleFireWorkflow, WebhookDeliveryWorkflow],
+                activities=[*activities.all(), *schedules.all()],
                 slots=MAX_CONCURRENT_ACTIVITIES,
             )
         )
@@ -81,7 +86,7 @@ def webhook_sender(runtime: Runtime) -> Sender:
     outbound = runtime.settings.outbound
     return Sender(
         runtime.sessions,
-        GuardedClient(OutboundPolicy.of(outbound.allow_hosts, outbound.allow_cidrs)),
+        GuardedClient(outbound_policy(runtime.settings)),
         secrets=runtime.secrets,
         render=render_event,
         delays=[timedelta(seconds=seconds) for seconds in outbound.webhook_retry_seconds],
@@ -116,6 +121,16 @@ async def running_dispatcher(runtime: Runtime) -> AsyncGenerator[Dispatcher]:
     dispatcher = Dispatcher(runtime.sessions, runtime.temporal, task_queue=runtime.settings.temporal.task_queue)
     async with _background(dispatcher.run_forever):
         yield dispatcher
+
+
+def _reconciler(runtime: Runtime, dispatcher: Dispatcher) -> Reconciler:
+    return Reconciler(
+        runtime.engine,
+        runtime.sessions,
+        TemporalClock(runtime.temporal, task_queue=runtime.settings.temporal.task_queue),
+        catalog=runtime.gateway.catalog,
+        wake_dispatcher=dispatcher.wake,
+    )
 
 
 @asynccontextmanager

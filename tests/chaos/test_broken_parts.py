@@ -105,7 +105,7 @@ async def test_a_broken_sandbox_fails_the_run_in_the_end(evals: Evals) -> None:
     source = "def grade(sample, item):\n    return 1.0\n"
     run_id = await evals.start(await evals.suite(question_rows(3), {"type": "custom", "grader": {"source": source}}))
     tools = LaneTools(evals.runtime.sessions, evals.runtime.gateway, MontySandbox())
-    activities = EvalRunActivities(tools, evals.runtime.files)
+    activities = EvalRunActivities(tools, evals.runtime.files, wake_dispatcher=lambda: None)
     await _run(activities.prepare, RunRef(str(run_id), 1), attempt=1)
     lane = LaneInput(str(run_id), 1, lane=0, lanes=1)
     for attempt, lasting in ((1, False), (ATTEMPTS_AT_A_MISSING_PART, True)):
@@ -122,7 +122,9 @@ async def test_errors_that_are_not_ours_to_tell_stay_out_of_temporal(evals: Eval
     """A fault that quotes data is told to the run's owner alone."""
     run_id = await evals.start(await evals.suite([{"question": "secret-question"}, {"other": "secret-row"}]))
     activities = EvalRunActivities(
-        LaneTools(evals.runtime.sessions, evals.runtime.gateway, MontySandbox()), evals.runtime.files
+        LaneTools(evals.runtime.sessions, evals.runtime.gateway, MontySandbox()),
+        evals.runtime.files,
+        wake_dispatcher=lambda: None,
     )
     with pytest.raises(ApplicationError) as caught:
         await _run(activities.prepare, RunRef(str(run_id), 1), attempt=1)

@@ -23,7 +23,15 @@ from assay import verify_webhook
 from assay.core.ownership import owner_columns
 from assay.core.runs.types import RunStatus
 from assay.core.webhooks import service
-from assay.core.webhooks.types import Delivery, DeliveryStatus, Endpoint, EndpointOwner, OwnerKind, event_id
+from assay.core.webhooks.types import (
+    Delivery,
+    DeliveryStatus,
+    Endpoint,
+    EndpointOwner,
+    OwnerKind,
+    WebhookTools,
+    event_id,
+)
 from assay.db.session import transaction
 from assay.dialects.mka1 import mapping
 from assay.kit.ids import new_id
@@ -66,8 +74,7 @@ async def make_endpoint(evals: Evals, url: str) -> Endpoint:
         endpoint = await service.save_endpoint(
             session,
             EndpointOwner(OwnerKind.SCHEDULE, new_id(), owner_columns(evals.principal)),
-            secrets=SecretBox(SECRET_KEY),
-            policy=OutboundPolicy.of([HOST], []),
+            tools=WebhookTools(OutboundPolicy.of([HOST], []), SecretBox(SECRET_KEY)),
             url=url,
             secret=SECRET,
         )

@@ -27,6 +27,7 @@ from assay.core.webhooks.types import (
     EndpointOwner,
     Event,
     OwnerKind,
+    WebhookTools,
     event_id,
 )
 from assay.db.engine import SessionFactory
@@ -40,6 +41,7 @@ from assay.workflows.webhook_delivery.sender import Sender, hide_secret
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 SECRETS = SecretBox("a key that encrypts stored secrets")
 LOOPBACK = OutboundPolicy.of([], [ip_network("127.0.0.1/32")])
+TOOLS = WebhookTools(LOOPBACK, SECRETS)
 RUN = new_id()
 MakeSender = Callable[..., Sender]
 
@@ -112,7 +114,7 @@ async def make_place(sessions: SessionFactory, url: str, secret: str | None = SE
     async with transaction(sessions) as session:
         principal = await _principal(session)
         owner = EndpointOwner(OwnerKind.SCHEDULE, new_id(), owner_columns(principal))
-        endpoint = await service.save_endpoint(session, owner, secrets=SECRETS, policy=LOOPBACK, url=url, secret=secret)
+        endpoint = await service.save_endpoint(session, owner, tools=TOOLS, url=url, secret=secret)
     assert endpoint is not None
     return Place(sessions, principal, endpoint)
 

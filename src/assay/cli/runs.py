@@ -123,7 +123,12 @@ async def _conclude(client: ApiClient, run: dict[str, Any], *, as_json: bool) ->
 
 
 def with_client(main: Callable[[ApiClient], Awaitable[ExitCode]], **where: Any) -> None:
-    """Run a command against the server that the options name."""
+    """Carry out a command against the server that its options name, and end the process with its exit code.
+
+    Args:
+        main: What to do.
+        where: ``home``, ``server`` and ``api_key``, and ``config`` where a command has it.
+    """
     from assay.cli.evaluation.command import run_command
     from assay.cli.evaluation.target import open_target, with_home
 

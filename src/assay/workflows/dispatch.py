@@ -1,4 +1,4 @@
-"""Carrying out what the outbox holds: starting and cancelling workflows, at least once, after the commit.
+"""Carrying out what the outbox holds: workflows to start or cancel, schedules to set, at least once, after the commit.
 
 Every process with a Temporal client runs one dispatcher. It wakes when a request of the same process has committed, and
 every two seconds to sweep up what a crash left behind.
@@ -27,6 +27,8 @@ from assay.db.engine import SessionFactory
 from assay.db.faults import is_transient
 from assay.db.session import transaction
 from assay.workflows.eval_run import shared as eval_run
+from assay.workflows.schedules.adapter import TemporalClock
+from assay.workflows.schedules.syncing import sync_schedule
 from assay.workflows.webhook_delivery import shared as webhook_delivery
 
 SWEEP_SECONDS = 2.0
@@ -71,6 +73,7 @@ class Dispatcher:
         self._sessions = sessions
         self._client = client
         self._task_queue = task_queue
+        self._clock = TemporalClock(client, task_queue=task_queue)
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -123,6 +126,8 @@ class Dispatcher:
                 await self._cancel(command)
             case Action.SIGNAL_WITH_START:
                 await self._signal_with_start(command)
+            case Action.SYNC:
+                await sync_schedule(self._sessions, self._clock, UUID(command.arguments["schedule_id"]))
 
     async def _start(self, command: WorkflowCommand) -> None:
         with suppress(WorkflowAlreadyStartedError):

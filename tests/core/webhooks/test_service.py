@@ -32,6 +32,7 @@ from assay.core.webhooks.types import (
     Endpoint,
     EndpointOwner,
     OwnerKind,
+    WebhookTools,
     event_id,
 )
 from assay.db.paging import UnknownCursorError
@@ -45,6 +46,7 @@ SECRET = "whsec_a-shared-secret-of-the-tests"
 URL = "https://hooks.example/assay"
 SECRETS = SecretBox("a key that encrypts stored secrets")
 POLICY = OutboundPolicy()
+TOOLS = WebhookTools(POLICY, SECRETS)
 DELAYS = (timedelta(seconds=5), timedelta(seconds=30))
 RUN = new_id()
 
@@ -70,9 +72,7 @@ async def endpoint(session: AsyncSession, owner: Principal) -> Endpoint:
 
 
 async def new_endpoint(session: AsyncSession, principal: Principal) -> Endpoint:
-    saved = await service.save_endpoint(
-        session, schedule_of(principal), secrets=SECRETS, policy=POLICY, url=URL, secret=SECRET
-    )
+    saved = await service.save_endpoint(session, schedule_of(principal), tools=TOOLS, url=URL, secret=SECRET)
     assert saved is not None
     return saved
 
@@ -277,7 +277,7 @@ async def test_clearing_the_url_keeps_the_secret_and_setting_it_enables(
     schedule = schedule_of(owner)
 
     async def save(**fields: str | None) -> Endpoint | None:
-        return await service.save_endpoint(session, schedule, secrets=SECRETS, policy=POLICY, **fields)
+        return await service.save_endpoint(session, schedule, tools=TOOLS, **fields)
 
     assert await save() is None
     assert await save(url=None, secret=None) is None
@@ -304,7 +304,7 @@ async def test_clearing_the_url_keeps_the_secret_and_setting_it_enables(
 @pytest.mark.parametrize("secret", ["", "x" * 15, "x" * 257, "x" * 20 + "\x00", "x" * 20 + "\ud800"])
 async def test_secrets_out_of_bounds_are_refused(session: AsyncSession, owner: Principal, secret: str) -> None:
     with pytest.raises(WebhookSecretError) as refused:
-        await service.save_endpoint(session, schedule_of(owner), secrets=SECRETS, policy=POLICY, url=URL, secret=secret)
+        await service.save_endpoint(session, schedule_of(owner), tools=TOOLS, url=URL, secret=secret)
     assert refused.value.param == "webhook_secret"
     assert len(secret) < 2 or secret not in refused.value.message
 
@@ -314,11 +314,11 @@ async def test_secrets_out_of_bounds_are_refused(session: AsyncSession, owner: P
 )
 async def test_urls_out_of_bounds_are_refused(session: AsyncSession, owner: Principal, url: str) -> None:
     with pytest.raises(UrlRefusedError) as refused:
-        await service.save_endpoint(session, schedule_of(owner), secrets=SECRETS, policy=POLICY, url=url)
+        await service.save_endpoint(session, schedule_of(owner), tools=TOOLS, url=url)
     assert refused.value.param == "webhook_url"
     development = OutboundPolicy.of([], [ip_network("127.0.0.0/8")])
     assert await service.save_endpoint(
-        session, schedule_of(owner), secrets=SECRETS, policy=development, url="http://127.0.0.1:1/"
+        session, schedule_of(owner), tools=WebhookTools(development, SECRETS), url="http://127.0.0.1:1/"
     )
 
 

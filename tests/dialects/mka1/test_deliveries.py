@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 from assay.core.ownership import owner_columns
 from assay.core.projects.authentication import Authenticator
 from assay.core.webhooks import service
-from assay.core.webhooks.types import EndpointOwner, OwnerKind
+from assay.core.webhooks.types import EndpointOwner, OwnerKind, WebhookTools
 from assay.db.session import transaction
 from assay.kit.ids import new_id
 from assay.kit.secrets import SecretBox
@@ -62,8 +62,7 @@ async def _tell(live: LiveServer, token: str) -> Told:
         endpoint = await service.save_endpoint(
             session,
             EndpointOwner(OwnerKind.SCHEDULE, schedule_id, owner_columns(principal)),
-            secrets=SecretBox("a key that encrypts stored secrets"),
-            policy=OutboundPolicy(),
+            tools=WebhookTools(OutboundPolicy(), SecretBox("a key that encrypts stored secrets")),
             url="https://hooks.invalid/",
             secret=SECRET,
         )

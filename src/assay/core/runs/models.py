@@ -20,6 +20,9 @@ from assay.core.ownership import OwnedMixin
 from assay.core.runs.types import RunStatus, SampleStatus
 from assay.db.base import Base, enum_check
 
+LIVE = "status IN ('queued', 'in_progress', 'finalizing', 'cancelling')"
+"""SQL for runs that have not ended, written out so that the planner can use the index of those."""
+
 
 class RunRow(OwnedMixin, Base):
     """A run. The counters change with the samples, in the same transaction."""
@@ -30,6 +33,7 @@ class RunRow(OwnedMixin, Base):
         Index("ix_runs_project_id_id", "project_id", "id"),
         Index("ix_runs_project_id_status_id", "project_id", "status", "id"),
         Index("ix_runs_suite_id_id", "suite_id", "id"),
+        Index("ix_runs_live", "id", postgresql_where=text(LIVE)),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

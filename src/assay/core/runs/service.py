@@ -36,6 +36,7 @@ from assay.core.runs.types import (
 )
 from assay.core.suites.manifest import parse_manifest
 from assay.core.suites.service import get_suite_version
+from assay.core.suites.types import SuiteVersion
 from assay.db.paging import Page, UnknownCursorError
 from assay.gateway.catalog import Catalog
 from assay.gateway.generation import resolve_generation
@@ -74,8 +75,7 @@ async def create_run(
         MetadataError: The metadata is out of bounds.
     """
     version = await get_suite_version(session, principal, suite_id=suite_id, version=suite_version)
-    task_order = [task.id for task in parse_manifest(version.manifest).tasks]
-    _check_config(config, task_order)
+    task_order = check_run_config(config, version)
     await _check_models(catalog, config)
     now = utc_now()
     row = RunRow(
@@ -342,7 +342,16 @@ def _command(row: RunRow, action: Action) -> WorkflowCommand:
     )
 
 
-def _check_config(config: RunConfig, task_order: Sequence[str]) -> None:
+def check_run_config(config: RunConfig, version: SuiteVersion) -> list[str]:
+    """Check all of a configuration but its models, which may be configured later.
+
+    Returns:
+        The version's task ids, in the manifest's order.
+
+    Raises:
+        RunInputError: A field is out of bounds, or a task does not exist.
+    """
+    task_order = [task.id for task in parse_manifest(version.manifest).tasks]
     if not 1 <= len(config.models) <= MAX_MODELS:
         raise RunInputError(f"`models` must name 1 to {MAX_MODELS} models.", param="models")
     if len(set(config.models)) != len(config.models):
@@ -357,6 +366,7 @@ def _check_config(config: RunConfig, task_order: Sequence[str]) -> None:
         if value is not None and not 1 <= value <= 2**31 - 1:
             raise RunInputError(f"`{name}` must be at least 1.", param=name)
     resolve_generation(config.generation)
+    return task_order
 
 
 def _check_task_ids(config: RunConfig, task_order: Sequence[str]) -> None:

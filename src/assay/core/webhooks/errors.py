@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assay.core.webhooks.types import MAX_SECRET_CHARACTERS, MIN_SECRET_CHARACTERS
-from assay.kit.errors import ConflictError, InvalidError, NotFoundError
+from assay.kit.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 
 
 class EndpointNotFoundError(NotFoundError):
@@ -43,4 +43,16 @@ class WebhookSecretError(InvalidError):
             f"`{param}` must have {MIN_SECRET_CHARACTERS} to {MAX_SECRET_CHARACTERS} characters and hold no NUL or "
             "half of a surrogate pair.",
             param=param,
+        )
+
+
+class SecretStorageError(UnavailableError):
+    """There is no key to encrypt a webhook's secret with."""
+
+    code = "secret_key_missing"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Webhook secrets cannot be stored: this server has no key for them. Set ASSAY_SECRET_KEY.",
+            param="webhook_secret",
         )

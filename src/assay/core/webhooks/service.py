@@ -20,6 +20,7 @@ from assay.core.webhooks.errors import (
     DeliveryNotFoundError,
     EndpointInactiveError,
     EndpointNotFoundError,
+    SecretStorageError,
     WebhookSecretError,
 )
 from assay.core.webhooks.models import DeliveryRow, EndpointRow
@@ -36,13 +37,13 @@ from assay.core.webhooks.types import (
     EndpointOwner,
     Keep,
     OwnerKind,
+    WebhookTools,
 )
 from assay.db.paging import Page
 from assay.kit.clock import utc_now
 from assay.kit.ids import new_id
 from assay.kit.secrets import SecretBox
 from assay.kit.storable import find_unstorable
-from assay.outbound.policy import OutboundPolicy
 
 MAX_REASON_CHARACTERS = 500
 
@@ -51,8 +52,7 @@ async def save_endpoint(
     session: AsyncSession,
     owner: EndpointOwner,
     *,
-    secrets: SecretBox,
-    policy: OutboundPolicy,
+    tools: WebhookTools,
     url: str | Keep | None = KEEP,
     secret: str | Keep | None = KEEP,
 ) -> Endpoint | None:
@@ -67,9 +67,10 @@ async def save_endpoint(
     Raises:
         UrlRefusedError: Not an HTTPS URL of at most 2,048 characters; ``param`` is ``webhook_url``.
         WebhookSecretError: Not 16 to 256 characters; ``param`` is ``webhook_secret``.
+        SecretStorageError: There is no key to encrypt the secret with.
     """
     if isinstance(url, str):
-        policy.check_url(url, param="webhook_url")
+        tools.policy.check_url(url, param="webhook_url")
     if isinstance(secret, str):
         _check_secret(secret)
     rows = await repository.find_endpoints(session, owner.kind, [owner.id])
@@ -80,10 +81,16 @@ async def save_endpoint(
         row.url = url
         row.disabled_at = row.disabled_reason = None
     if not isinstance(secret, Keep):
-        row.sealed_secret = None if secret is None else secrets.encrypt(secret)
+        row.sealed_secret = None if secret is None else _seal(secret, tools.secrets)
     row.updated_at = utc_now()
     await session.flush()
     return repository.to_endpoint(row)
+
+
+def _seal(secret: str, secrets: SecretBox | None) -> bytes:
+    if secrets is None:
+        raise SecretStorageError
+    return secrets.encrypt(secret)
 
 
 async def remove_endpoint(session: AsyncSession, *, owner_kind: OwnerKind, owner_id: UUID) -> None:

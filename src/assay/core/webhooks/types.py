@@ -10,6 +10,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from assay.core.ownership import OwnerColumns
+from assay.kit.secrets import SecretBox
+from assay.outbound.policy import OutboundPolicy
 
 WEBHOOK_DELIVERY_WORKFLOW = "webhook_delivery"
 
@@ -44,6 +46,15 @@ class DeliveryStatus(StrEnum):
     """Every attempt was made in vain."""
     ABANDONED = "abandoned"
     """Not attempted, or not any more, because the endpoint was disabled or removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookTools:
+    """What setting an endpoint needs."""
+
+    policy: OutboundPolicy
+    secrets: SecretBox | None
+    """Encrypts the endpoint's secret; None when there is no key for it."""
 
 
 @dataclass(frozen=True, slots=True)

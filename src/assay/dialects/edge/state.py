@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from assay.core.files.store import FileStore
 from assay.core.projects.authentication import Authenticator
 from assay.core.projects.types import Principal
+from assay.core.schedules.types import ClockReader
+from assay.core.webhooks.types import WebhookTools
 from assay.db.engine import SessionFactory
 from assay.gateway.catalog import Catalog
 
@@ -27,6 +29,10 @@ class ApiState:
     catalog: Catalog
     wake_dispatcher: Callable[[], None]
     """Told after each commit, so that what the outbox holds starts at once."""
+    webhooks: WebhookTools
+    """Checks where webhooks may go, and encrypts their secrets."""
+    clock: ClockReader
+    """Knows when schedules fire next."""
 
 
 def state_of(request: Request) -> ApiState:

@@ -16,6 +16,7 @@ class Prefix(StrEnum):
     RUN = "eval_run_"
     SAMPLE = "eval_sample_"
     SCHEDULE = "eval_sched_"
+    FIRE = "eval_fire_"
     EVENT = "evt_"
     FILE = "file_"
     ORGANIZATION = "org_"

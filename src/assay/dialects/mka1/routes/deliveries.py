@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from assay.core.schedules.service import get_schedule
 from assay.core.webhooks import service
 from assay.core.webhooks.types import DeliveryFilter, DeliveryStatus, OwnerKind
+from assay.db.paging import Page
 from assay.dialects.mka1.deliveries import delivery_writer, to_delivery
 from assay.dialects.mka1.identifiers import Prefix, read_id
 from assay.dialects.mka1.mapping import to_list
@@ -27,11 +29,14 @@ async def list_deliveries(
 ) -> WireList[WireDelivery]:
     """List what was sent to a schedule's webhook, newest first."""
     owner_id = read_id(Prefix.SCHEDULE, schedule_id, param="schedule_id")
-    endpoint = await service.get_endpoint(session, caller, owner_kind=OwnerKind.SCHEDULE, owner_id=owner_id)
+    await get_schedule(session, caller, schedule_id=owner_id)
+    endpoints = await service.find_endpoints(session, owner_kind=OwnerKind.SCHEDULE, owner_ids=[owner_id])
+    if owner_id not in endpoints:
+        return to_list(Page(items=(), has_more=False), delivery_writer(owner_id))
     page = await service.list_deliveries(
         session,
         caller,
-        endpoint_id=endpoint.id,
+        endpoint_id=endpoints[owner_id].id,
         delivery_filter=DeliveryFilter(status=status, subject_id=run_id),
         after=after,
         limit=limit,
