@@ -14,7 +14,7 @@ import orjson
 import pytest
 from tests.dialects.mka1.conftest import Connect
 from tests.support.live import LiveServer
-from tests.support.mka1 import Client, Mode, check_envelope
+from tests.support.mka1 import Client, Mode, check_envelope, make_suite
 from tests.support.tenants import Tenants
 from tests.support.waiting import eventually
 
@@ -51,12 +51,17 @@ def mode() -> Mode:
 
 
 @pytest.fixture
-def told(live: LiveServer, tenants: Tenants) -> Told:
-    return live.call(_tell(live, tenants.all_scopes))
+async def told(client: Client, live: LiveServer, tenants: Tenants) -> Told:
+    suite = await make_suite(client)
+    run = {"models": ["openai/m"]}
+    schedule = await client.call(
+        "evals.create_schedule", name="Told", suite_id=suite.id, run=run, interval_seconds=3600, enabled=False
+    )
+    return live.call(_tell(live, tenants.all_scopes, UUID(schedule.id.removeprefix("eval_sched_"))))
 
 
-async def _tell(live: LiveServer, token: str) -> Told:
-    schedule_id, run_id = new_id(), new_id()
+async def _tell(live: LiveServer, token: str, schedule_id: UUID) -> Told:
+    run_id = new_id()
     async with transaction(live.runtime.sessions) as session:
         principal = await Authenticator().authenticate(session, token)
         endpoint = await service.save_endpoint(
