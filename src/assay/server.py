@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import perf_counter
+from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from assay.core.projects.authentication import Authenticator
 from assay.dialects.edge.state import ApiState
 from assay.dialects.mka1 import app as mka1
+from assay.dialects.mka1 import openapi
 from assay.dialects.mka1.errors import envelope
 from assay.kit.logging import log_context
 from assay.metrics import REQUEST_SECONDS, REQUESTS
@@ -66,11 +68,19 @@ def create_app(open_state: OpenState) -> FastAPI:
     )
     for router in mka1.routers():
         app.include_router(router)
+    _add_document(app, "mka1", openapi.document)
     _add_operations(app)
     app.add_exception_handler(HTTPException, _render_http_exception)
     app.add_exception_handler(Exception, _render_unexpected)
     app.add_middleware(RequestLog)
     return app
+
+
+def _add_document(app: FastAPI, dialect: str, document: Callable[[], dict[str, Any]]) -> None:
+    @app.get(f"/openapi/{dialect}.json", include_in_schema=False)
+    async def openapi_document() -> JSONResponse:
+        """The dialect's own OpenAPI document, for client generators."""
+        return JSONResponse(document())
 
 
 def _add_operations(app: FastAPI) -> None:

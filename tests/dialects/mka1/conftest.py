@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from tests.support.live import LiveServer
-from tests.support.mka1 import Client, Mode
+from tests.support.mka1 import Client, Mode, make_suite
 from tests.support.tenants import Tenants
 
 Connect = Callable[..., Client]
@@ -48,3 +49,12 @@ def stranger(connect: Connect, tenants: Tenants) -> Client:
 def outsider(request: pytest.FixtureRequest, connect: Connect, tenants: Tenants) -> Client:
     """A client that may do everything elsewhere."""
     return connect(getattr(tenants, request.param))
+
+
+@pytest.fixture(scope="session")
+async def completed(live: LiveServer, tenants: Tenants) -> Any:
+    """A completed run of three samples, to be read and left as it is."""
+    async with Client(live.url, tenants.all_scopes, mode=Mode.ASYNC) as client:
+        suite = await make_suite(client)
+        run = await client.call("evals.create_run", suite_id=suite.id, models=["openai/m"])
+        return await client.finished(run.id)

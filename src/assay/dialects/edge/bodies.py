@@ -1,4 +1,4 @@
-"""Bodies, bounded and free of what cannot be stored, before any model looks at them."""
+"""Bodies and queries, bounded and free of what cannot be stored, before any model looks at them."""
 
 from __future__ import annotations
 
@@ -32,6 +32,24 @@ class BodyError(InvalidError):
     """The body is not JSON, or holds a value that cannot be stored."""
 
     code = "invalid_body"
+
+
+class QueryError(InvalidError):
+    """A query parameter holds a value that the database cannot compare with anything."""
+
+    code = "invalid_query"
+
+
+def check_query(request: Request) -> None:
+    """Refuse NUL characters.
+
+    Raises:
+        QueryError: Naming the parameter.
+    """
+    for name, value in request.query_params.multi_items():
+        if "\0" in name or "\0" in value:
+            shown = name.replace("\0", "?")
+            raise QueryError(f"`{shown}` holds a NUL character; remove it.", param=shown)
 
 
 def bounded(receive: Receive, limit: int) -> Receive:

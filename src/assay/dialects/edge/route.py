@@ -28,7 +28,15 @@ from assay.core.projects.types import Principal
 from assay.core.requests.service import RequestIdentity, StoredResponse, claim, forget, identify, recall, remember
 from assay.db.faults import is_transient
 from assay.db.session import transaction
-from assay.dialects.edge.bodies import MAX_JSON_BYTES, BodyError, bounded, check_json, check_length, digest_form
+from assay.dialects.edge.bodies import (
+    MAX_JSON_BYTES,
+    BodyError,
+    bounded,
+    check_json,
+    check_length,
+    check_query,
+    digest_form,
+)
 from assay.dialects.edge.state import ApiState, state_of
 from assay.kit.errors import DomainError, UnavailableError
 
@@ -103,6 +111,7 @@ class EdgeRoute(APIRoute):
         state = state_of(request)
         async with transaction(state.sessions) as session:
             request.state.principal = await self.identify_caller(request, session)
+        check_query(request)
         if request.method not in MUTATING:
             return await self._carry_out(request, inner)
         limit = self.max_body_bytes(state)

@@ -29,9 +29,11 @@ def _identifier(prefix: Prefix) -> BeforeValidator:
     def parse(value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        digits = value.removeprefix(prefix.value)
-        # An id of another form names nothing: the list is empty, which the nil UUID brings about.
-        return digits if value.startswith(prefix.value) and len(digits) == 32 else str(UUID(int=0))
+        try:
+            return read_id(prefix, value, param="suite_id")
+        except UnknownIdError:
+            # An id of another form names nothing: the list is empty, which the nil UUID brings about.
+            return UUID(int=0)
 
     return BeforeValidator(parse, json_schema_input_type=str | None)
 
