@@ -18,9 +18,7 @@ async def models() -> AsyncIterator[ModelServer]:
 
 
 @pytest.fixture
-async def evals(
-    database_url: str, temporal_address: str, tmp_path: Path, models: ModelServer
-) -> AsyncIterator[Evals]:
+async def evals(database_url: str, temporal_address: str, tmp_path: Path, models: ModelServer) -> AsyncIterator[Evals]:
     """A project with nobody at work."""
     async with open_evals(
         database_url=database_url, temporal_address=temporal_address, home=tmp_path, models=models

@@ -75,6 +75,12 @@ async def find_run_for_work(session: AsyncSession, run_id: UUID) -> RunForWork |
     return None if found is None else RunForWork(found[0], found[1], found[2])
 
 
+async def find_manifest(session: AsyncSession, suite_version_id: UUID) -> dict[str, Any]:
+    """The manifest of a suite version that a run of the caller's names."""
+    query = select(SuiteVersionRow.manifest).where(SuiteVersionRow.id == suite_version_id)
+    return (await session.execute(query)).scalar_one()
+
+
 async def lock_run(session: AsyncSession, run_id: UUID) -> RunRow:
     """A run's row, locked against other changes, whoever owns it.
 

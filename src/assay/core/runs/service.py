@@ -108,7 +108,7 @@ async def get_run(session: AsyncSession, principal: Principal, *, run_id: UUID) 
     Raises:
         RunNotFoundError: Not visible to the caller.
     """
-    return repository.to_run(await _get_row(session, principal, run_id), principal.organization_id)
+    return repository.to_run(await get_run_row(session, principal, run_id), principal.organization_id)
 
 
 async def list_runs(
@@ -137,7 +137,7 @@ async def delete_run(session: AsyncSession, principal: Principal, *, run_id: UUI
     Raises:
         RunNotFoundError: Not visible to the caller.
     """
-    row = await _get_row(session, principal, run_id, lock=True)
+    row = await get_run_row(session, principal, run_id, lock=True)
     await stop_row(session, row)
     row.deleted_at = utc_now()
     await session.flush()
@@ -150,7 +150,7 @@ async def cancel_run(session: AsyncSession, principal: Principal, *, run_id: UUI
         RunNotFoundError: Not visible to the caller.
         RunStateError: It has completed or failed.
     """
-    row = await _get_row(session, principal, run_id, lock=True)
+    row = await get_run_row(session, principal, run_id, lock=True)
     status = RunStatus(row.status)
     if status in {RunStatus.COMPLETED, RunStatus.FAILED}:
         raise RunStateError(f"A {status.value} run cannot be cancelled.", status)
@@ -163,8 +163,11 @@ async def stop_row(session: AsyncSession, row: RunRow) -> None:
     status = RunStatus(row.status)
     if status.is_terminal or status is RunStatus.CANCELLING:
         return
-    row.status = RunStatus.CANCELLING.value
     row.updated_at = utc_now()
+    if row.imported:
+        row.status, row.cancelled_at = RunStatus.CANCELLED.value, row.updated_at
+        return
+    row.status = RunStatus.CANCELLING.value
     await enqueue(session, _command(row, Action.CANCEL))
 
 
@@ -173,10 +176,11 @@ async def rerun_failed_samples(session: AsyncSession, principal: Principal, *, r
 
     Raises:
         RunNotFoundError: Not visible to the caller.
-        RunStateError: It has not completed, or has no failed sample (R4).
+        RunStateError: It has not completed, has no failed sample (R4), or was imported.
     """
-    row = await _get_row(session, principal, run_id, lock=True)
+    row = await get_run_row(session, principal, run_id, lock=True)
     status = RunStatus(row.status)
+    _refuse_imported(row)
     if status is not RunStatus.COMPLETED:
         raise RunStateError(f"Only a completed run can rerun its failed samples; this one is {status.value}.", status)
     if row.failed == 0:
@@ -191,10 +195,11 @@ async def retry_run(session: AsyncSession, principal: Principal, *, run_id: UUID
 
     Raises:
         RunNotFoundError: Not visible to the caller.
-        RunStateError: It has neither failed nor been cancelled.
+        RunStateError: It has neither failed nor been cancelled, or was imported.
     """
-    row = await _get_row(session, principal, run_id, lock=True)
+    row = await get_run_row(session, principal, run_id, lock=True)
     status = RunStatus(row.status)
+    _refuse_imported(row)
     if status not in {RunStatus.FAILED, RunStatus.CANCELLED}:
         raise RunStateError(f"Only a failed or cancelled run can be retried; this one is {status.value}.", status)
     await _requeue(session, row)
@@ -219,7 +224,7 @@ async def list_samples(
     """
     if sample_filter.score_metric is None and (sample_filter.score_min, sample_filter.score_max) != (None, None):
         raise RunInputError("`score_min` and `score_max` need `score_metric`.", param="score_metric")
-    row = await _get_row(session, principal, run_id)
+    row = await get_run_row(session, principal, run_id)
     position = None
     if after is not None:
         position = await repository.find_sample_key(session, run_id=run_id, sample_id=after)
@@ -260,11 +265,24 @@ async def get_run_overview(session: AsyncSession, principal: Principal, *, run_i
     )
 
 
-async def _get_row(session: AsyncSession, principal: Principal, run_id: UUID, *, lock: bool = False) -> RunRow:
+async def get_run_row(session: AsyncSession, principal: Principal, run_id: UUID, *, lock: bool = False) -> RunRow:
+    """The row of a run; locked, which is for changing it, only if it is the caller's own.
+
+    Raises:
+        RunNotFoundError: Not visible to the caller.
+    """
     row = await repository.find_run(session, principal, run_id=run_id, lock=lock)
     if row is None:
         raise RunNotFoundError("No such run.", param="run_id")
     return row
+
+
+def _refuse_imported(row: RunRow) -> None:
+    if row.imported:
+        raise RunStateError(
+            "The run was imported: its samples were carried out elsewhere, so nothing can be run again here.",
+            RunStatus(row.status),
+        )
 
 
 async def _requeue(session: AsyncSession, row: RunRow) -> None:

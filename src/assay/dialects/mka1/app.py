@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from assay.dialects.mka1.routes import files, models, runs, samples, suites
+from assay.dialects.mka1.routes import files, imports, models, runs, samples, suites
 
 PREFIX = "/api/v1/"
 """Every path of the dialect begins with this, and none of another dialect's does."""
@@ -12,4 +12,12 @@ PREFIX = "/api/v1/"
 
 def routers() -> list[APIRouter]:
     """All routers of the dialect."""
-    return [suites.router, runs.router, samples.router, files.router, models.router]
+    return [
+        suites.router,
+        runs.router,
+        samples.router,
+        imports.router,
+        trajectories.router,
+        files.router,
+        models.router,
+    ]
