@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from assay.dialects.mka1.routes import files, imports, models, runs, samples, suites
+from assay.dialects.mka1.routes import files, imports, models, runs, samples, suites, trajectories
 
 PREFIX = "/api/v1/"
 """Every path of the dialect begins with this, and none of another dialect's does."""

@@ -71,3 +71,6 @@ SuiteVersionFilter = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
 SampleIndexFilter = Annotated[
     str | None, Query(description="One index or a comma list."), AfterValidator(_checked_indexes)
 ]
+SampleIndexPath = Annotated[int, Path(ge=0, le=2**31 - 1)]
+TaskHint = Annotated[str | None, Query(description="Which task, where an index is in several.")]
+ModelHint = Annotated[str | None, Query(description="Which model, where an index is in several.")]
