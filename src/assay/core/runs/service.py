@@ -6,6 +6,7 @@ Everything here only writes rows; the durable engine is told through the outbox,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -32,6 +33,7 @@ from assay.core.runs.types import (
 )
 from assay.core.suites.manifest import parse_manifest
 from assay.core.suites.service import get_suite_version
+from assay.core.suites.sharing import organizations_of
 from assay.db.paging import Page, UnknownCursorError
 from assay.gateway.catalog import Catalog
 from assay.gateway.generation import resolve_generation
@@ -108,7 +110,8 @@ async def get_run(session: AsyncSession, principal: Principal, *, run_id: UUID) 
     Raises:
         RunNotFoundError: Not visible to the caller.
     """
-    return repository.to_run(await get_run_row(session, principal, run_id), principal.organization_id)
+    (run,) = await show_runs(session, principal, [await get_run_row(session, principal, run_id)])
+    return run
 
 
 async def list_runs(
@@ -127,8 +130,17 @@ async def list_runs(
     if run_filter.suite_version is not None and run_filter.suite_id is None:
         raise RunInputError("`suite_version` needs `suite_id`: version numbers count per suite.", param="suite_version")
     page = await repository.list_runs(session, principal, run_filter, after=after, limit=limit)
-    runs = tuple(repository.to_run(row, principal.organization_id) for row in page.items)
-    return Page(items=runs, has_more=page.has_more)
+    return Page(items=await show_runs(session, principal, page.items), has_more=page.has_more)
+
+
+async def show_runs(session: AsyncSession, principal: Principal, rows: Sequence[RunRow]) -> tuple[Run, ...]:
+    """Runs as the caller sees them: of their true owners, whose files are nobody else's to download."""
+    organizations = await organizations_of(session, principal, [row.project_id for row in rows])
+    runs = (repository.to_run(row, organizations[row.project_id]) for row in rows)
+    return tuple(
+        run if run.project_id == principal.project_id else replace(run, result_file_id=None, samples_file_id=None)
+        for run in runs
+    )
 
 
 async def delete_run(session: AsyncSession, principal: Principal, *, run_id: UUID) -> None:
@@ -225,6 +237,7 @@ async def list_samples(
     if sample_filter.score_metric is None and (sample_filter.score_min, sample_filter.score_max) != (None, None):
         raise RunInputError("`score_min` and `score_max` need `score_metric`.", param="score_metric")
     row = await get_run_row(session, principal, run_id)
+    (run,) = await show_runs(session, principal, [row])
     position = None
     if after is not None:
         position = await repository.find_sample_key(session, run_id=run_id, sample_id=after)
@@ -232,7 +245,7 @@ async def list_samples(
             raise UnknownCursorError
     return await repository.list_samples(
         session,
-        repository.to_run(row, principal.organization_id),
+        run,
         row.task_order,
         sample_filter=sample_filter,
         after=position,

@@ -15,9 +15,11 @@ class Prefix(StrEnum):
     VERSION = "eval_sver_"
     RUN = "eval_run_"
     SAMPLE = "eval_sample_"
+    SHARE = "eval_share_"
     FILE = "file_"
     ORGANIZATION = "org_"
     TEAM = "team_"
+    USER = "user_"
 
 
 class UnknownIdError(NotFoundError):
