@@ -30,6 +30,18 @@ class TrajectoryTooLargeError(LimitError):
         )
 
 
+class ClipTooLargeError(LimitError):
+    """An inline clip is too large to be sent."""
+
+    code = "clip_too_large"
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(
+            f"The clip has {size:,} bytes; at most {limit:,} are sent. Its row is in the dataset's file.",
+            data={"bytes": size, "limit": limit},
+        )
+
+
 class RunInputError(InvalidError):
     """A field of a run request is wrong."""
 

@@ -21,8 +21,8 @@ from assay.core.runs.types import RunStatus, SampleStatus
 from assay.db.base import Base, enum_check
 
 UNMEASURED = (
-    "input_tokens IS NULL AND output_tokens IS NULL AND cached_tokens IS NULL AND reasoning_tokens IS NULL "
-    "AND (output_text <> '' OR reasoning <> '')"
+    "run_samples.input_tokens IS NULL AND run_samples.output_tokens IS NULL AND run_samples.cached_tokens IS NULL "
+    "AND run_samples.reasoning_tokens IS NULL AND (run_samples.output_text <> '' OR run_samples.reasoning <> '')"
 )
 """Samples that have text and no figure of its tokens (M§2.10)."""
 
