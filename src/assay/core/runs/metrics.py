@@ -10,6 +10,7 @@ it rests on and the number of completed samples that lack it; a mean over nothin
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
@@ -164,15 +165,35 @@ def _describe(tally: _Tally) -> dict[str, Any]:
             "failed": tally.failed,
             "scored": tally.scored,
         },
-        "tokens": {
-            "input": tally.input,
-            "output": tally.output,
-            "cached": tally.cached,
-            "reasoning": tally.reasoning,
-            "estimated": tally.estimated,
-        },
+        "tokens": _describe_tokens(tally),
         "cost_usd": None if tally.cost_usd is None else float(tally.cost_usd),
     }
+
+
+def _describe_tokens(tally: _Tally) -> dict[str, Any]:
+    return {
+        "input": tally.input,
+        "output": tally.output,
+        "cached": tally.cached,
+        "reasoning": tally.reasoning,
+        "estimated": tally.estimated,
+    }
+
+
+async def refresh_tokens(session: AsyncSession, run: MeasuredRun, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The same metrics with the token sums of their tasks taken from the samples anew."""
+    tallies = await _tally_groups(session, run.run_id)
+    refreshed = copy.deepcopy(dict(metrics))
+    by_task: dict[str, Any] = refreshed.get("by_task", {})
+    for task_no, task in enumerate(run.tasks):
+        if task.id not in by_task:
+            continue
+        by_task[task.id]["tokens"] = _describe_tokens(_merged(tallies, task_no=task_no))
+        by_model: dict[str, Any] = by_task[task.id].get("by_model", {})
+        for model_no, model in enumerate(run.models):
+            if model in by_model:
+                by_model[model]["tokens"] = _describe_tokens(tallies.get((task_no, model_no), _Tally()))
+    return refreshed
 
 
 def describe_interval(aggregate: Aggregate) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from assay.dialects.mka1.routes import files, imports, models, runs, samples, shares, suites, trajectories
+from assay.dialects.mka1.routes import boards, files, imports, models, runs, samples, shares, suites, trajectories
 
 PREFIX = "/api/v1/"
 """Every path of the dialect begins with this, and none of another dialect's does."""
@@ -15,6 +15,7 @@ def routers() -> list[APIRouter]:
     return [
         suites.router,
         shares.router,
+        boards.router,
         runs.router,
         samples.router,
         imports.router,
