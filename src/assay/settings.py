@@ -7,12 +7,13 @@ own prefix, e.g. ``ASSAY_DATABASE_URL`` or ``ASSAY_TEMPORAL_ADDRESS``.
 from __future__ import annotations
 
 import os
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class DatabaseSettings(BaseSettings):
@@ -80,6 +81,24 @@ class ProviderSettings(BaseSettings):
     anthropic_base_url: str | None = Field(default=None, description="Another endpoint that speaks Anthropic messages.")
 
 
+def _listed(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class OutboundSettings(BaseSettings):
+    """Requests to URLs that users give, such as webhooks: HTTPS to public addresses, and what is listed here."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_OUTBOUND_", frozen=True)
+
+    allow_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        default=(),
+        description="Names, separated by commas, that may lead to any address, and to loopback over plain HTTP.",
+    )
+    allow_cidrs: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        default=(), description="Networks, separated by commas, that are as good as public: `10.20.0.0/16`."
+    )
+
+
 class CoreSettings(BaseSettings):
     """Where Assay keeps its things, and who may come in."""
 
@@ -113,6 +132,7 @@ class Settings(BaseModel):
     files: FileSettings = Field(default_factory=FileSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     providers: ProviderSettings = Field(default_factory=ProviderSettings)
+    outbound: OutboundSettings = Field(default_factory=OutboundSettings)
 
 
 def load_settings() -> Settings:

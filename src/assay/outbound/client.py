@@ -1,0 +1,224 @@
+"""``GuardedClient``: an HTTP client for URLs that users give.
+
+    check the URL → resolve its name, once → check every address → connect to those addresses and no others
+
+The name is not resolved again for the connection, so a name server that changes its answer in between changes nothing.
+TLS and the ``Host`` header keep the name. No redirects, no proxies, no cookies, no connection that outlives its
+request; request, response and time are bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from assay.outbound.addresses import parse_address
+from assay.outbound.errors import (
+    ConnectionFailedError,
+    NameNotFoundError,
+    OutboundTimeoutError,
+    RequestTooLargeError,
+)
+from assay.outbound.policy import OutboundPolicy, literal_address
+
+Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
+"""From a name and a port to all its addresses, as texts.
+
+Raises ``OSError`` when there are none.
+"""
+
+USER_AGENT = "Assay"
+_MAX_HEADER_BYTES = 8190
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundLimits:
+    """Bounds of one request."""
+
+    timeout_seconds: float = 10.0
+    """From the look-up of the name to the end of the response."""
+    max_request_bytes: int = 256 * 1024
+    max_response_bytes: int = 1024
+    """What follows in the response is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundResponse:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    """At most ``max_response_bytes``."""
+    complete: bool
+    """Whether the body is whole: neither cut at the limit nor broken off."""
+
+
+class GuardedClient:
+    """Makes requests that cannot reach this server's own network.
+
+    Args:
+        policy: Where requests may go.
+        lookup: Resolves names; the system's resolver if None.
+        tls: Trust for TLS; the system's certificate authorities if None.
+    """
+
+    def __init__(
+        self, policy: OutboundPolicy, *, lookup: Lookup | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.policy = policy
+        self._lookup = lookup or look_up
+        self._tls = tls or ssl.create_default_context()
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        limits: OutboundLimits | None = None,
+    ) -> OutboundResponse:
+        """Make one request; an answer of any status is a response.
+
+        Raises:
+            UrlRefusedError, AddressRefusedError, NameNotFoundError, RequestTooLargeError: Nothing was sent.
+            ConnectionFailedError, OutboundTimeoutError: The receiver may or may not have seen the request.
+        """
+        limits = limits or OutboundLimits()
+        target = self.policy.check_url(url)
+        if len(body) > limits.max_request_bytes:
+            raise RequestTooLargeError(
+                f"The request has {len(body):,} bytes; the limit is {limits.max_request_bytes:,}."
+            )
+        deadline = asyncio.get_running_loop().time() + limits.timeout_seconds
+        try:
+            async with asyncio.timeout_at(deadline):
+                addresses = await self._resolve(target)
+                async with self._session(addresses) as session:
+                    return await _exchange(session, method, target, headers or {}, body, limits, deadline)
+        except TimeoutError as fault:
+            raise OutboundTimeoutError(f"No answer within {limits.timeout_seconds:g} s.") from fault
+        except (aiohttp.ClientError, OSError, ValueError) as fault:
+            raise ConnectionFailedError(_describe(fault)) from fault
+
+    async def _resolve(self, url: URL) -> list[str]:
+        host, port = url.raw_host or "", url.port or 443
+        if literal_address(host) is not None:
+            return self.policy.check_addresses(url, [host])
+        try:
+            found = await self._lookup(host, port)
+        except OSError as fault:
+            raise NameNotFoundError(f"The name {host} has no address.") from fault
+        if not found:
+            raise NameNotFoundError(f"The name {host} has no address.")
+        return self.policy.check_addresses(url, found)
+
+    def _session(self, addresses: Sequence[str]) -> aiohttp.ClientSession:
+        pinned = {parse_address(address) for address in addresses}
+
+        def make_socket(target: tuple[Any, ...]) -> socket.socket:
+            # The last word, whatever way the address took to get here.
+            if parse_address(target[4][0]) not in pinned:
+                raise PermissionError(f"{target[4][0]} was not checked")
+            return socket.socket(target[0], target[1], target[2])
+
+        connector = aiohttp.TCPConnector(
+            resolver=_Pinned(addresses),
+            use_dns_cache=False,
+            force_close=True,
+            ssl=self._tls,
+            socket_factory=make_socket,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=None),
+            max_line_size=_MAX_HEADER_BYTES,
+            max_field_size=_MAX_HEADER_BYTES,
+        )
+
+
+class _Pinned(AbstractResolver):
+    """Answers every question with the addresses that were checked."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._addresses = addresses
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in self._addresses
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+async def look_up(host: str, port: int) -> Sequence[str]:
+    """All addresses of a name, by the system's resolver."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(sockaddr[0]) for *_, sockaddr in found]
+
+
+async def _exchange(
+    session: aiohttp.ClientSession,
+    method: str,
+    url: URL,
+    headers: Mapping[str, str],
+    body: bytes,
+    limits: OutboundLimits,
+    deadline: float,
+) -> OutboundResponse:
+    # Compressed answers are not asked for: a small one may unfold into a very large one.
+    sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
+    async with session.request(method, url, headers=sent, data=body or None, allow_redirects=False) as response:
+        content, complete = await _read(response, limits.max_response_bytes, deadline)
+        return OutboundResponse(response.status, dict(response.headers), content, complete)
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int, deadline: float) -> tuple[bytes, bool]:
+    """The body up to the limit; once a status has come, a body that breaks off or never ends does not undo it."""
+    content = bytearray()
+    try:
+        # Ends a little before the whole request does, so that what has come is kept.
+        async with asyncio.timeout_at(deadline - 0.05):
+            while len(content) <= limit:
+                part = await response.content.read(limit + 1 - len(content))
+                if not part:
+                    return bytes(content), True
+                content += part
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        pass
+    # Without this, leaving the response would read the rest of it.
+    response.close()
+    return bytes(content[:limit]), False
+
+
+def _describe(fault: Exception) -> str:
+    if isinstance(fault, aiohttp.ClientConnectorCertificateError):
+        return f"The receiver's certificate is not valid: {fault.certificate_error}"
+    if isinstance(fault, aiohttp.ClientConnectorError):
+        return f"No connection: {fault.os_error.strerror or fault.os_error}"
+    if isinstance(fault, aiohttp.ServerDisconnectedError):
+        return "The receiver closed the connection without an answer."
+    return f"No usable answer: {type(fault).__name__}"
