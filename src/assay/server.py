@@ -17,6 +17,7 @@ from sqlalchemy import text
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
 from assay.dialects.edge.state import ApiState
 from assay.dialects.mka1 import app as mka1
@@ -24,6 +25,8 @@ from assay.dialects.mka1 import openapi
 from assay.dialects.mka1.errors import envelope
 from assay.kit.logging import log_context
 from assay.metrics import REQUEST_SECONDS, REQUESTS
+from assay.outbound.client import GuardedClient
+from assay.outbound.policy import OutboundPolicy
 from assay.runtime import Runtime
 
 READY_TIMEOUT_SECONDS = 2.0
@@ -35,12 +38,19 @@ OpenState = Callable[[], AbstractAsyncContextManager[ApiState]]
 
 def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiState:
     """What the routes need of a runtime."""
+    settings = runtime.settings
     return ApiState(
         sessions=runtime.sessions,
         authenticator=Authenticator(),
         files=runtime.files,
-        max_file_bytes=runtime.settings.files.max_bytes,
+        max_file_bytes=settings.files.max_bytes,
         catalog=runtime.gateway.catalog,
+        history=HistoryImporter(
+            runtime.sessions,
+            GuardedClient(OutboundPolicy.of(settings.outbound.allow_hosts, settings.outbound.allow_cidrs)),
+            hub_url=settings.imports.hub_url,
+            folder=settings.imports.folder,
+        ),
         wake_dispatcher=wake_dispatcher,
     )
 
@@ -56,7 +66,10 @@ def create_app(open_state: OpenState) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with open_state() as state:
             app.state.api = state
-            yield
+            try:
+                yield
+            finally:
+                await state.history.close()
 
     app = FastAPI(
         title="Assay",

@@ -11,13 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.imports import repository
 from assay.core.imports.errors import ImportInputError
+from assay.core.imports.rows import complete, new_imported_run, sum_up
 from assay.core.imports.trials import check_trials, work_out
 from assay.core.imports.types import AgentRun, ImportedRun, Trial
-from assay.core.metadata import check_metadata
-from assay.core.ownership import owner_columns
 from assay.core.projects.types import Principal
 from assay.core.runs.errors import RunNotFoundError, RunStateError
-from assay.core.runs.metrics import MeasuredRun, MeasuredTask, compute_metrics
 from assay.core.runs.models import RunRow
 from assay.core.runs.repository import find_manifest, find_run, to_run
 from assay.core.runs.types import Run, RunStatus
@@ -25,9 +23,9 @@ from assay.core.suites.manifest import Manifest, parse_manifest
 from assay.core.suites.service import get_suite_version
 from assay.core.suites.types import SuiteVersion
 from assay.kit.clock import utc_now
-from assay.kit.ids import id_at
 from assay.kit.json import canonical_bytes
 
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = timedelta(days=1)
 """How far a clock elsewhere may be ahead of ours."""
 
@@ -49,7 +47,7 @@ async def import_agent_run(session: AsyncSession, principal: Principal, agent_ru
             return ImportedRun(to_run(first, principal.organization_id), key_reused=first.import_digest != digest)
     manifest = parse_manifest(version.manifest)
     check_trials(agent_run.trials, {task.id for task in manifest.tasks})
-    row = _new_row(principal, version, manifest, agent_run)
+    row = _new_row(principal, version, agent_run)
     row.import_key, row.import_digest = key, digest
     session.add(row)
     await session.flush()
@@ -93,58 +91,25 @@ async def _take_in(
     await sum_up(session, row, manifest)
     row.updated_at = now
     if finalize:
-        row.status = RunStatus.COMPLETED.value
-        row.completed_at = max(now, row.created_at)
+        complete(row, now)
 
 
-async def sum_up(session: AsyncSession, row: RunRow, manifest: Manifest) -> None:
-    """Take an imported run's counts, cost, tokens, tasks and metrics from its samples anew."""
-    sums = await repository.sum_samples(session, row.id)
-    row.total = max(sums.total, row.expected_samples or 0)
-    row.completed, row.failed = sums.completed, sums.failed
-    row.cost_usd = row.cost_usd if sums.cost_usd is None else sums.cost_usd
-    row.input_tokens, row.output_tokens = sums.input, sums.output
-    row.cached_tokens, row.reasoning_tokens = sums.cached, sums.reasoning
-    covered = [row.task_order[number] for number in sums.task_nos]
-    row.task_ids = None if covered == row.task_order else covered
-    tasks = [MeasuredTask(task.id, task.metrics or ()) for task in manifest.tasks]
-    metrics = await compute_metrics(session, MeasuredRun(row.id, row.models, tasks), group_metrics={})
-    # Tasks that nothing was sent for are no tasks of this run.
-    metrics["by_task"] = {task_id: metrics["by_task"][task_id] for task_id in covered}
-    row.metrics = metrics
-
-
-def _new_row(principal: Principal, version: SuiteVersion, manifest: Manifest, agent_run: AgentRun) -> RunRow:
+def _new_row(principal: Principal, version: SuiteVersion, agent_run: AgentRun) -> RunRow:
     now = utc_now()
     created_at = agent_run.created_at or now
-    if not datetime(2000, 1, 1, tzinfo=UTC) <= created_at <= now + LATEST:
+    if not EARLIEST <= created_at <= now + LATEST:
         raise ImportInputError(
             "`created_at` must lie between the year 2000 and tomorrow, in seconds since 1970.", param="created_at"
         )
-    return RunRow(
-        # Lists go by id, so that a run from the past takes its place among the others.
-        id=id_at(created_at),
-        **owner_columns(principal),
-        suite_id=version.suite_id,
-        suite_version_id=version.id,
-        suite_version=version.version,
-        status=RunStatus.IN_PROGRESS.value,
-        imported=True,
-        execution=1,
-        prepared=True,
-        task_order=[task.id for task in manifest.tasks],
-        models=[agent_run.model],
-        generation={},
-        labels=check_metadata(agent_run.metadata),
-        expected_samples=agent_run.expected_trials,
-        agent_name=agent_run.agent_name,
-        agent_version=agent_run.agent_version,
-        agent_effort=agent_run.agent_effort,
-        cost_usd=agent_run.cost_usd,
-        created_at=created_at,
-        started_at=created_at,
-        updated_at=now,
+    row = new_imported_run(
+        principal, version, model=agent_run.model, created_at=created_at, metadata=agent_run.metadata
     )
+    row.expected_samples = agent_run.expected_trials
+    row.agent_name = agent_run.agent_name
+    row.agent_version = agent_run.agent_version
+    row.agent_effort = agent_run.agent_effort
+    row.cost_usd = agent_run.cost_usd
+    return row
 
 
 def _key(principal: Principal, agent_run: AgentRun) -> bytes | None:

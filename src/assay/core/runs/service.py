@@ -31,7 +31,7 @@ from assay.core.runs.types import (
     TokenCounts,
     TrialCounts,
 )
-from assay.core.suites.manifest import parse_manifest
+from assay.core.suites.manifest import parse_manifest, refuse_unsupported
 from assay.core.suites.service import get_suite_version
 from assay.core.suites.sharing import organizations_of
 from assay.db.paging import Page, UnknownCursorError
@@ -64,12 +64,16 @@ async def create_run(
 
     Raises:
         SuiteNotFoundError, SuiteVersionNotFoundError: Not visible to the caller.
+        UnsupportedManifestError: The suite was imported and cannot be run here.
         RunInputError: A field of the request is out of bounds, or a task does not exist.
         UnknownModelError: A model is not in the catalog, or ``auto`` has no default for its role.
         MetadataError: The metadata is out of bounds.
     """
     version = await get_suite_version(session, principal, suite_id=suite_id, version=suite_version)
-    task_order = [task.id for task in parse_manifest(version.manifest).tasks]
+    manifest = parse_manifest(version.manifest)
+    # Suites that were imported name datasets that are not here.
+    refuse_unsupported(manifest)
+    task_order = [task.id for task in manifest.tasks]
     _check_config(config, task_order)
     await _check_models(catalog, config)
     now = utc_now()

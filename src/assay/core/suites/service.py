@@ -39,26 +39,38 @@ async def create_suite(session: AsyncSession, principal: Principal, *, store: Fi
         ManifestError: The manifest is faulty; the message names the path.
         UnsupportedManifestError: It uses a part that this version of Assay does not carry out.
     """
-    _check_texts(new.name, new.description)
     metadata = check_metadata(new.metadata)
+    _check_texts(new.name, new.description)
     manifest = await _check_manifest(session, principal, store, new.manifest)
+    row = await store_suite(session, principal, name=new.name, description=new.description, metadata=metadata)
+    await store_version(session, row, manifest, as_sent=new.manifest, metadata=metadata)
+    return _to_suite(row, principal, principal.organization_id)
+
+
+async def store_suite(
+    session: AsyncSession, principal: Principal, *, name: str, description: str | None, metadata: Mapping[str, str]
+) -> SuiteRow:
+    """Insert a suite that awaits its version 1.
+
+    Raises:
+        SuiteInputError: Name or description out of bounds.
+    """
+    _check_texts(name, description)
     now = utc_now()
     row = SuiteRow(
         id=new_id(),
         **owner_columns(principal),
-        name=new.name,
-        description=new.description,
+        name=name,
+        description=description,
         active_version=1,
         latest_version=1,
-        labels=metadata,
+        labels=dict(metadata),
         created_at=now,
         updated_at=now,
     )
     session.add(row)
     await session.flush()
-    session.add(_version_row(row, manifest, new.manifest, metadata=metadata))
-    await session.flush()
-    return _to_suite(row, principal, principal.organization_id)
+    return row
 
 
 async def create_suite_version(
@@ -79,12 +91,34 @@ async def create_suite_version(
     """
     checked_metadata = check_metadata(metadata)
     checked = await _check_manifest(session, principal, store, manifest)
+    suite = await advance_suite(session, principal, suite_id=suite_id, make_active=make_active)
+    return await store_version(session, suite, checked, as_sent=manifest, metadata=checked_metadata)
+
+
+async def advance_suite(session: AsyncSession, principal: Principal, *, suite_id: UUID, make_active: bool) -> SuiteRow:
+    """Count a suite's versions one up, locking it; the new one is to be stored.
+
+    Raises:
+        SuiteNotFoundError: Not the caller's own.
+    """
     suite = await _get_row(session, principal, suite_id, lock=True)
     suite.latest_version += 1
     if make_active:
         suite.active_version = suite.latest_version
     suite.updated_at = utc_now()
-    row = _version_row(suite, checked, manifest, metadata=checked_metadata)
+    return suite
+
+
+async def store_version(
+    session: AsyncSession,
+    suite: SuiteRow,
+    manifest: Manifest,
+    *,
+    as_sent: Mapping[str, Any],
+    metadata: Mapping[str, str],
+) -> SuiteVersion:
+    """Insert the latest version of a suite, whose manifest was checked."""
+    row = _version_row(suite, manifest, as_sent, metadata=metadata)
     session.add(row)
     await session.flush()
     return _to_version(row)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from assay.dialects.mka1.wire.base import RequestModel
+from assay.dialects.mka1.wire.base import RequestModel, ResponseModel
 from assay.dialects.mka1.wire.runs import ModelId
 
 Count = Annotated[int | None, Field(ge=0, le=2**31 - 1)]
@@ -64,3 +64,52 @@ class AppendTrials(RequestModel):
 
     trials: Annotated[list[PlacedTrialBody] | None, Field(max_length=10_000)] = None
     finalize: bool = False
+
+
+class HistorySource(RequestModel):
+    """Where the results are."""
+
+    type: Literal["huggingface"] = "huggingface"
+    repo: Annotated[str, Field(min_length=1, max_length=200)] = "meetkai/lm-eval-harness-result"
+    revision: Annotated[str, Field(min_length=1, max_length=255)] = "main"
+    path_prefix: Annotated[str | None, Field(min_length=1, max_length=1024)] = None
+    files: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=1024)]] | None, Field(min_length=1, max_length=1000)
+    ] = None
+
+
+class ImportHistory(RequestModel):
+    """Body of ``POST /imports/huggingface-results``."""
+
+    source: HistorySource | None = None
+    suite_id: str | None = None
+    suite_name: Annotated[str, Field(min_length=1, max_length=255)] = "Historical lm-eval harness results"
+    suite_description: Annotated[str | None, Field(max_length=10_000)] = None
+    create_missing_tasks: bool = True
+    dry_run: bool = False
+    limit_files: Annotated[int | None, Field(ge=1, le=100)] = None
+    metadata: dict[str, str] | None = None
+
+
+class WireHistorySource(ResponseModel):
+    """Where the results were."""
+
+    type: Literal["huggingface"]
+    repo: str
+    revision: str
+
+
+class WireHistoryImport(ResponseModel):
+    """What was imported, or, in a dry run, would have been."""
+
+    object: Literal["eval.import"]
+    source: WireHistorySource
+    suite_id: str
+    suite_version: int
+    created_suite: bool
+    created_suite_version: bool
+    dry_run: bool
+    discovered_files: int
+    imported_runs: int
+    skipped_runs: int
+    imported_samples: int
