@@ -23,11 +23,9 @@ from enum import StrEnum
 from uuid import UUID
 
 import asyncpg
-import uvloop
 from benchmarks import report
 from benchmarks.bare_loop import ask_all
-from benchmarks.node import Role
-from benchmarks.rig import Client, model_server, node, services, throwaway_home
+from benchmarks.rig import Client, Role, model_server, node, run_bounded, services, throwaway_home
 
 IN_FLIGHT = 64
 
@@ -152,7 +150,7 @@ def main() -> None:
     arguments = parser.parse_args()
     report.print_surroundings(f"Evaluation runs: {arguments.samples} samples, exact match, {IN_FLIGHT} in flight")
     for latency_seconds in arguments.latency:
-        uvloop.run(compare(arguments, latency_seconds))
+        run_bounded(compare(arguments, latency_seconds))
 
 
 if __name__ == "__main__":

@@ -9,16 +9,13 @@ Both count from the start of the process to the first 200 of ``/readyz``.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import time
 from pathlib import Path
 
 import psutil
-import uvloop
 from benchmarks import report
 from benchmarks.eval_run import IN_FLIGHT, make_rows
-from benchmarks.node import Role
-from benchmarks.rig import Client, Node, is_service, model_server, node, services, throwaway_home
+from benchmarks.rig import Client, Node, Role, is_service, model_server, node, run_bounded, services, throwaway_home
 
 
 async def measure_memory(samples: int) -> None:
@@ -82,9 +79,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     report.print_surroundings("Footprint")
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(measure_starts(arguments.repeats))
-        runner.run(measure_memory(arguments.samples))
+    run_bounded(measure_starts(arguments.repeats))
+    run_bounded(measure_memory(arguments.samples))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ its own. Every read is asked of one, then of the other, so that both meet the sa
 from __future__ import annotations
 
 import argparse
-import asyncio
 import statistics
 import time
 from collections.abc import AsyncGenerator, Mapping
@@ -20,11 +19,9 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import asyncpg
-import uvloop
 from benchmarks import report
 from benchmarks.filling import MODELS, TASKS, Filled, fill
-from benchmarks.node import Role
-from benchmarks.rig import Client, node, services, throwaway_home
+from benchmarks.rig import Client, Role, node, run_bounded, services, throwaway_home
 
 BUDGET = 1.5
 
@@ -111,7 +108,7 @@ async def compare(arguments: argparse.Namespace) -> None:
         home = await stack.enter_async_context(throwaway_home())
         settings = await stack.enter_async_context(services(home))
         places = [
-            await stack.enter_async_context(open_place(home, settings, f"filled_{samples}", samples))
+            await stack.enter_async_context(open_place(home / str(samples), settings, f"filled_{samples}", samples))
             for samples in arguments.samples
         ]
         print()
@@ -134,8 +131,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=30)
     arguments = parser.parse_args()
     report.print_surroundings("Reads")
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(compare(arguments))
+    run_bounded(compare(arguments))
 
 
 if __name__ == "__main__":

@@ -12,17 +12,19 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
 import orjson
 import psutil
-from benchmarks.node import Role
+import uvloop
 
+from assay.cli.signals import run_until_stopped
 from assay.embedded.home import AssayHome
 from assay.embedded.services import EmbeddedServices
 
@@ -30,9 +32,25 @@ API_KEY = "mk-benchmark-0123456789abcdef"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 RUN_SECONDS = 300.0
+LONGEST_SECONDS = 1800.0
+"""Of one benchmark, on however busy a machine."""
 POLL_SECONDS = 0.1
 """Asking costs the server time too, which at 20 ms was a tenth of what a run needs."""
 _ROOT = Path(__file__).resolve().parent.parent
+
+
+def run_bounded(main: Coroutine[Any, Any, None]) -> None:
+    """Run a benchmark to its end, in order also when it is interrupted or takes too long.
+
+    Raises:
+        TimeoutError: It took longer than a benchmark may.
+    """
+
+    async def bounded() -> None:
+        async with asyncio.timeout(LONGEST_SECONDS):
+            await main
+
+    uvloop.run(run_until_stopped(bounded()))
 
 
 def free_port() -> int:
@@ -51,7 +69,7 @@ async def throwaway_home() -> AsyncGenerator[Path]:
 
 @asynccontextmanager
 async def process(
-    arguments: Sequence[str], *, environment: Mapping[str, str] | None = None, stop: signal.Signals = signal.SIGTERM
+    arguments: Sequence[str], *, environment: Mapping[str, str] | None = None
 ) -> AsyncGenerator[asyncio.subprocess.Process]:
     """A Python module in a process of its own, stopped at the end, by force when it must be."""
     child = await asyncio.create_subprocess_exec(
@@ -66,7 +84,7 @@ async def process(
         yield child
     finally:
         if child.returncode is None:
-            child.send_signal(stop)
+            child.send_signal(signal.SIGTERM)
         try:
             await asyncio.wait_for(child.wait(), STOP_SECONDS)
         except TimeoutError:
@@ -83,6 +101,19 @@ async def model_server(*, latency_seconds: float) -> AsyncGenerator[str]:
             raise RuntimeError("the mock provider has no output")
         line = await asyncio.wait_for(child.stdout.readline(), START_SECONDS)
         yield json.loads(line)["url"]
+
+
+class Role(StrEnum):
+    """What a process of Assay does."""
+
+    SERVE = "serve"
+    """API and worker, and the services that are not configured."""
+    API = "api"
+    WORKER = "worker"
+
+
+# The API as `serve` without workers, because that also migrates and makes the first key.
+_COMMANDS = {Role.SERVE: ["serve"], Role.API: ["serve", "--workers", "0"], Role.WORKER: ["worker"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +141,7 @@ def is_service(process: psutil.Process) -> bool:
 
 @asynccontextmanager
 async def node(role: Role, home: Path, *, settings: Mapping[str, str]) -> AsyncGenerator[Node]:
-    """A process of Assay in a role, ready to work."""
+    """A process of Assay in a role; with an API, ready to answer."""
     port = free_port()
     environment = {
         "ASSAY_HOME": str(home),
@@ -118,8 +149,10 @@ async def node(role: Role, home: Path, *, settings: Mapping[str, str]) -> AsyncG
         "ASSAY_LOG_LEVEL": "warning",
         **settings,
     }
-    arguments = ["benchmarks.node", role.value, "--port", str(port)]
-    async with process(arguments, environment=environment, stop=signal.SIGINT) as child:
+    arguments = ["assay", *_COMMANDS[role]]
+    if role is not Role.WORKER:
+        arguments += ["--port", str(port)]
+    async with process(arguments, environment=environment) as child:
         running = Node(child.pid, f"http://127.0.0.1:{port}")
         if role is not Role.WORKER:
             await until_ready(running.url)

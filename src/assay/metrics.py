@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from prometheus_client import Counter, Histogram
 
 from assay.gateway.types import CallRecord
@@ -25,11 +27,33 @@ REQUEST_SECONDS = Histogram(
 
 def observe_model_call(record: CallRecord) -> None:
     """Count one attempt at a model call."""
-    MODEL_CALLS.labels(record.provider, record.model, record.operation.value, record.outcome).inc()
-    MODEL_CALL_SECONDS.labels(record.provider, record.operation.value).observe(record.seconds)
+    counters = _counters_of(record.provider, record.model, record.operation.value)
+    counters.outcome(record.outcome).inc()
+    counters.seconds.observe(record.seconds)
     if record.usage is None:
         return
     if record.usage.input_tokens is not None:
-        MODEL_TOKENS.labels(record.provider, record.model, "input").inc(record.usage.input_tokens)
+        counters.input_tokens.inc(record.usage.input_tokens)
     if record.usage.output_tokens is not None:
-        MODEL_TOKENS.labels(record.provider, record.model, "output").inc(record.usage.output_tokens)
+        counters.output_tokens.inc(record.usage.output_tokens)
+
+
+class _ModelCounters:
+    """One model's counters, looked up by their labels once instead of at every call."""
+
+    def __init__(self, provider: str, model: str, operation: str) -> None:
+        self.seconds = MODEL_CALL_SECONDS.labels(provider, operation)
+        self.input_tokens = MODEL_TOKENS.labels(provider, model, "input")
+        self.output_tokens = MODEL_TOKENS.labels(provider, model, "output")
+        self._labels = (provider, model, operation)
+        self._outcomes: dict[str, Counter] = {}
+
+    def outcome(self, outcome: str) -> Counter:
+        """The counter of calls that ended so."""
+        counter = self._outcomes.get(outcome)
+        if counter is None:
+            counter = self._outcomes[outcome] = MODEL_CALLS.labels(*self._labels, outcome)
+        return counter
+
+
+_counters_of = lru_cache(maxsize=1024)(_ModelCounters)

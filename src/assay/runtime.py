@@ -16,6 +16,7 @@ from assay.gateway.gateway import Gateway, open_gateway
 from assay.kit.errors import UnavailableError
 from assay.kit.secrets import SecretBox
 from assay.metrics import observe_model_call
+from assay.outbound.policy import OutboundPolicy
 from assay.sandbox.contract import Sandbox
 from assay.sandbox.monty import MontySandbox
 from assay.settings import Settings, TemporalSettings
@@ -39,6 +40,8 @@ class Runtime:
     files: FileStore
     gateway: Gateway
     temporal: Client
+    secrets: SecretBox | None
+    """Opens stored secrets; None when there is no key for them."""
 
 
 class TemporalUnreachableError(UnavailableError):
@@ -67,11 +70,12 @@ async def open_runtime(settings: Settings, addresses: Addresses, *, secret_key: 
         )
         stack.push_async_callback(engine.dispose)
         sessions = session_factory(engine)
+        secrets = None if secret_key is None else SecretBox(secret_key)
         gateway = await stack.enter_async_context(
             await open_gateway(
                 settings,
                 sessions,
-                secrets=None if secret_key is None else SecretBox(secret_key),
+                secrets=secrets,
                 observer=observe_model_call,
                 folder=None,
             )
@@ -83,7 +87,13 @@ async def open_runtime(settings: Settings, addresses: Addresses, *, secret_key: 
             files=open_file_store(settings.files.url, folder=settings.core.home / "files"),
             gateway=gateway,
             temporal=await connect_temporal(settings.temporal, addresses.temporal_address),
+            secrets=secrets,
         )
+
+
+def outbound_policy(settings: Settings) -> OutboundPolicy:
+    """Where requests to addresses that users gave may go."""
+    return OutboundPolicy.of(settings.outbound.allow_hosts, settings.outbound.allow_cidrs)
 
 
 async def connect_temporal(settings: TemporalSettings, address: str) -> Client:

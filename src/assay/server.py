@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
+from assay.core.webhooks.types import WebhookTools
 from assay.dialects.edge.state import ApiState
 from assay.dialects.mka1 import app as mka1
 from assay.dialects.mka1 import openapi
@@ -26,8 +27,9 @@ from assay.dialects.mka1.errors import envelope
 from assay.kit.logging import log_context
 from assay.metrics import REQUEST_SECONDS, REQUESTS
 from assay.outbound.client import GuardedClient
-from assay.outbound.policy import OutboundPolicy
-from assay.runtime import Runtime
+from assay.runtime import Runtime, outbound_policy
+from assay.workflows.schedules.adapter import TemporalClock
+from assay.workflows.schedules.reading import ClockReadings
 
 READY_TIMEOUT_SECONDS = 2.0
 
@@ -47,11 +49,13 @@ def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiSt
         catalog=runtime.gateway.catalog,
         history=HistoryImporter(
             runtime.sessions,
-            GuardedClient(OutboundPolicy.of(settings.outbound.allow_hosts, settings.outbound.allow_cidrs)),
+            GuardedClient(outbound_policy(settings)),
             hub_url=settings.imports.hub_url,
             folder=settings.imports.folder,
         ),
         wake_dispatcher=wake_dispatcher,
+        webhooks=WebhookTools(outbound_policy(settings), runtime.secrets),
+        clock=ClockReadings(TemporalClock(runtime.temporal, task_queue=runtime.settings.temporal.task_queue)),
     )
 
 

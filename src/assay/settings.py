@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -96,6 +96,10 @@ class OutboundSettings(BaseSettings):
     )
     allow_cidrs: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)] = Field(
         default=(), description="Networks, separated by commas, that are as good as public: `10.20.0.0/16`."
+    )
+    webhook_retry_seconds: Annotated[tuple[PositiveFloat, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        default=(5, 30, 120, 600, 3600, 21600, 86400),
+        description="Pauses before each further attempt to deliver a webhook, separated by commas.",
     )
 
 

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from importlib.metadata import version
+from typing import Any
 
 import structlog
+from temporalio.client import Client
 from temporalio.worker import Worker
 
 from assay.core.files.service import sweep_files
 from assay.core.requests.service import forget_expired
 from assay.core.runs.lane import LONGEST_LANE, LaneTools
+from assay.core.runs.service import revive_silent_runs
+from assay.core.webhooks.sending import forget_ended, wake_stalled
 from assay.db.session import transaction
-from assay.runtime import Runtime, open_sandbox
+from assay.dialects.mka1.events import render_event
+from assay.outbound.client import GuardedClient
+from assay.runtime import Runtime, open_sandbox, outbound_policy
 from assay.workflows.dispatch import Dispatcher
 from assay.workflows.eval_run.activities import EvalRunActivities
 from assay.workflows.eval_run.workflow import EvalRunWorkflow
+from assay.workflows.schedules.activities import ScheduleActivities
+from assay.workflows.schedules.adapter import TemporalClock
+from assay.workflows.schedules.syncing import Reconciler
+from assay.workflows.schedules.workflow import ScheduleFireWorkflow
+from assay.workflows.webhook_delivery.activities import WebhookDeliveryActivities
+from assay.workflows.webhook_delivery.sender import Sender
+from assay.workflows.webhook_delivery.shared import activity_queue
+from assay.workflows.webhook_delivery.workflow import WebhookDeliveryWorkflow
 
 GRACE = timedelta(seconds=5)
 """How long activities may go on once the worker is asked to stop; then they are taken up elsewhere."""
 SWEEP_SECONDS = 60.0
 MAX_CONCURRENT_ACTIVITIES = 100
+MAX_CONCURRENT_WEBHOOKS = 100
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -39,25 +54,65 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(open_sandbox())
         tools = LaneTools(runtime.sessions, runtime.gateway, sandbox)
-        activities = EvalRunActivities(tools, runtime.files, longest_lane=longest_lane)
         dispatcher = await stack.enter_async_context(running_dispatcher(runtime))
+        activities = EvalRunActivities(tools, runtime.files, wake_dispatcher=dispatcher.wake, longest_lane=longest_lane)
+        schedules = ScheduleActivities(runtime.sessions, runtime.gateway.catalog, wake_dispatcher=dispatcher.wake)
         await stack.enter_async_context(_background(lambda: _sweep_forever(runtime)))
+        await stack.enter_async_context(_background(_reconciler(runtime, dispatcher).run_forever))
+        task_queue = runtime.settings.temporal.task_queue
         await stack.enter_async_context(
-            Worker(
+            _temporal_worker(
                 runtime.temporal,
-                task_queue=runtime.settings.temporal.task_queue,
-                workflows=[EvalRunWorkflow],
-                activities=activities.all(),
-                # Left to the library, this is a digest for which it compiles every imported module: two seconds.
-                build_id=f"assay-{version('assay')}",
-                max_concurrent_activities=MAX_CONCURRENT_ACTIVITIES,
-                graceful_shutdown_timeout=GRACE,
-                max_heartbeat_throttle_interval=timedelta(seconds=2),
-                default_heartbeat_throttle_interval=timedelta(seconds=2),
+                task_queue,
+                workflows=[EvalRunWorkflow, ScheduleFireWorkflow, WebhookDeliveryWorkflow],
+                activities=[*activities.all(), *schedules.all()],
+                slots=MAX_CONCURRENT_ACTIVITIES,
             )
         )
-        _log.info("worker_started", task_queue=runtime.settings.temporal.task_queue)
+        await stack.enter_async_context(
+            _temporal_worker(
+                runtime.temporal,
+                activity_queue(task_queue),
+                activities=WebhookDeliveryActivities(webhook_sender(runtime)).all(),
+                slots=MAX_CONCURRENT_WEBHOOKS,
+            )
+        )
+        _log.info("worker_started", task_queue=task_queue)
         yield dispatcher
+
+
+def webhook_sender(runtime: Runtime) -> Sender:
+    """What delivers webhooks, with the payloads of the dialect that has them."""
+    outbound = runtime.settings.outbound
+    return Sender(
+        runtime.sessions,
+        GuardedClient(outbound_policy(runtime.settings)),
+        secrets=runtime.secrets,
+        render=render_event,
+        delays=[timedelta(seconds=seconds) for seconds in outbound.webhook_retry_seconds],
+    )
+
+
+def _temporal_worker(
+    client: Client,
+    task_queue: str,
+    *,
+    workflows: Sequence[type] = (),
+    activities: Sequence[Callable[..., Any]],
+    slots: int,
+) -> Worker:
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=workflows,
+        activities=activities,
+        # Left to the library, this is a digest for which it compiles every imported module: two seconds.
+        build_id=f"assay-{version('assay')}",
+        max_concurrent_activities=slots,
+        graceful_shutdown_timeout=GRACE,
+        max_heartbeat_throttle_interval=timedelta(seconds=2),
+        default_heartbeat_throttle_interval=timedelta(seconds=2),
+    )
 
 
 @asynccontextmanager
@@ -66,6 +121,16 @@ async def running_dispatcher(runtime: Runtime) -> AsyncGenerator[Dispatcher]:
     dispatcher = Dispatcher(runtime.sessions, runtime.temporal, task_queue=runtime.settings.temporal.task_queue)
     async with _background(dispatcher.run_forever):
         yield dispatcher
+
+
+def _reconciler(runtime: Runtime, dispatcher: Dispatcher) -> Reconciler:
+    return Reconciler(
+        runtime.engine,
+        runtime.sessions,
+        TemporalClock(runtime.temporal, task_queue=runtime.settings.temporal.task_queue),
+        catalog=runtime.gateway.catalog,
+        wake_dispatcher=dispatcher.wake,
+    )
 
 
 @asynccontextmanager
@@ -86,5 +151,8 @@ async def _sweep_forever(runtime: Runtime) -> None:
             async with transaction(runtime.sessions) as session:
                 await sweep_files(session, store=runtime.files)
                 await forget_expired(session)
+                await wake_stalled(session)
+                await forget_ended(session)
+                await revive_silent_runs(session)
         except Exception:
             _log.exception("sweep_failed")

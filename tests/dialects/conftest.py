@@ -14,7 +14,7 @@ from tests.support.tenants import Tenants, make_tenants
 
 from assay.runtime import Addresses
 
-MAX_FILE_BYTES = 1024 * 1024
+MAX_FILE_BYTES = 11 * 1024 * 1024
 
 
 @pytest.fixture(scope="session")

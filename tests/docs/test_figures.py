@@ -165,8 +165,14 @@ def documented() -> dict[str, Operation]:
     return {client: Operation(method, f"/api/v1/llm{path}", scope) for client, method, path, scope in found}
 
 
+def ours() -> set[Operation]:
+    """Operations that the published API does not have."""
+    found = re.findall(r"^\| none: [^|]+ \| `([A-Z]+) (/\S*)` \| (.+?) \|$", DIALECTS, re.MULTILINE)
+    return {Operation(method, f"/api/v1/llm{path}", scope) for method, path, scope in found}
+
+
 def test_the_operations_are_those_that_are_served() -> None:
-    assert set(documented().values()) == set(served())
+    assert set(documented().values()) | ours() == set(served())
 
 
 @pytest.mark.parametrize("name", list(documented()))

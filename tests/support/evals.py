@@ -7,7 +7,7 @@ import json
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -27,12 +27,14 @@ from assay.core.runs.types import Run, RunConfig, RunStatus, Sample, SampleFilte
 from assay.core.suites.service import create_suite
 from assay.core.suites.types import NewSuite
 from assay.db.session import transaction
+from assay.kit.logging import LogLevel
 from assay.runtime import Addresses, Runtime, open_runtime
-from assay.settings import CoreSettings, ProviderSettings, Settings, TemporalSettings
+from assay.settings import CoreSettings, OutboundSettings, ProviderSettings, Settings, TemporalSettings
 from assay.worker import running_dispatcher, running_worker
 
 WORKER = Path(__file__).with_name("worker_process.py")
 MODEL = "openai/mock"
+START_SECONDS = 60
 PROVIDER_KEY = "sk-provider-0123456789"
 
 
@@ -46,6 +48,10 @@ class Place:
     task_queue: str
     models_url: str
     longest_lane_seconds: float = 600
+    secret_key: str | None = None
+    log_level: LogLevel = "warning"
+    allow_hosts: Sequence[str] = ()
+    webhook_retry_seconds: Sequence[float] = (5,)
 
     def settings(self) -> Settings:
         """Settings of a process at this place."""
@@ -53,6 +59,9 @@ class Place:
             core=CoreSettings(home=Path(self.home)),
             temporal=TemporalSettings(task_queue=self.task_queue),
             providers=ProviderSettings(openai_api_key=SecretStr(PROVIDER_KEY), openai_base_url=self.models_url),
+            outbound=OutboundSettings(
+                allow_hosts=tuple(self.allow_hosts), webhook_retry_seconds=tuple(self.webhook_retry_seconds)
+            ),
         )
 
     def addresses(self) -> Addresses:
@@ -113,7 +122,14 @@ class Evals:
             suite = await create_suite(session, self.principal, store=self.runtime.files, new=new)
         return suite.id
 
-    async def start(self, suite_id: UUID, *, models: Sequence[str] = (MODEL,), **config: Any) -> UUID:
+    async def start(
+        self,
+        suite_id: UUID,
+        *,
+        models: Sequence[str] = (MODEL,),
+        webhook_endpoint_id: UUID | None = None,
+        **config: Any,
+    ) -> UUID:
         """Queue a run; a worker has to be there for it to go on."""
         async with transaction(self.runtime.sessions) as session:
             run = await service.create_run(
@@ -122,6 +138,7 @@ class Evals:
                 catalog=self.runtime.gateway.catalog,
                 suite_id=suite_id,
                 config=RunConfig(models=models, **config),
+                webhook_endpoint_id=webhook_endpoint_id,
             )
         return run.id
 
@@ -210,11 +227,15 @@ async def open_evals(
     models: ModelServer,
     longest_lane_seconds: float = 600,
     task_queue: str | None = None,
+    **more: Any,
 ) -> AsyncGenerator[Evals]:
-    """A project on a migrated database, with a task queue of its own and nobody at work on it."""
+    """A project on a migrated database, with a task queue of its own and nobody at work on it.
+
+    ``more`` are further fields of its ``Place``.
+    """
     queue = task_queue or f"test-{uuid4().hex}"
-    place = Place(database_url, temporal_address, str(home), queue, models.url, longest_lane_seconds)
-    async with open_runtime(place.settings(), place.addresses(), secret_key=None) as runtime:
+    place = Place(database_url, temporal_address, str(home), queue, models.url, longest_lane_seconds, **more)
+    async with open_runtime(place.settings(), place.addresses(), secret_key=place.secret_key) as runtime:
         async with transaction(runtime.sessions) as session:
             issued = await bootstrap(session)
         principal = Principal(
@@ -243,14 +264,19 @@ async def dispatching(evals: Evals) -> AsyncGenerator[None]:
         yield
 
 
-async def spawn_worker(place: Place) -> Process:
-    """A worker in a process of its own; it has said that it is ready."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(WORKER), json.dumps(asdict(place)), stdout=PIPE, cwd=WORKER.parents[2]
-    )
+async def spawn_worker(place: Place, *, log: Path | None = None) -> Process:
+    """A worker in a process of its own; it has said that it is ready. Its log is appended to a file if one is given."""
+    with nullcontext(None) if log is None else log.open("ab") as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(WORKER), json.dumps(asdict(place)), stdout=PIPE, stderr=errors, cwd=WORKER.parents[2]
+        )
     assert process.stdout is not None
-    line = await asyncio.wait_for(process.stdout.readline(), 30)
-    assert line == b"ready\n", line
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
+        assert line == b"ready\n", line
+    except BaseException:
+        await kill(process)
+        raise
     return process
 
 

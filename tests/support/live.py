@@ -167,7 +167,7 @@ class LiveServer:
             providers=ProviderSettings(openai_api_key=SecretStr("sk-test"), openai_base_url=models.url),
         )
         async with (
-            open_runtime(settings, self._addresses, secret_key=None) as runtime,
+            open_runtime(settings, self._addresses, secret_key="a-secret-key-for-tests") as runtime,
             running_worker(runtime) as dispatcher,
         ):
 

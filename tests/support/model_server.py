@@ -53,7 +53,11 @@ class Behaviour:
     """Sent with every 429."""
     seed: int = 0
     hang: bool = False
-    """Never answer."""
+    """Do not answer before ``ModelServer.release``, or the server's end."""
+    hanging: str | None = None
+    """Do not answer bodies that hold this text."""
+    refused: set[str] = field(default_factory=set[str])
+    """Prompts that get a 400."""
     malformed: bool = False
     """Answer 200 with text that is not JSON."""
     truncated: bool = False
@@ -124,6 +128,11 @@ class ModelServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    def release(self) -> None:
+        """Let those go on who hang."""
+        released, self._released = self._released, asyncio.Event()
+        released.set()
+
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
         if path == "/stats":
@@ -147,7 +156,7 @@ class ModelServer:
         if self._record:
             self.stats.last_headers = {name.lower(): value for name, value in request.headers.items()}
             self.stats.last_path, self.stats.last_body = path, body
-        if behaviour.hang:
+        if behaviour.hang or (behaviour.hanging is not None and behaviour.hanging.encode() in orjson.dumps(body)):
             await self._released.wait()
         if behaviour.latency_seconds > 0:
             await asyncio.sleep(behaviour.latency_seconds)
@@ -163,6 +172,8 @@ class ModelServer:
         if renderer is None:
             return web.Response(status=404, body=_error(f"no route {path}", "not_found"), headers=_JSON)
         prompt, content = renderer(body)
+        if prompt in behaviour.refused:
+            return web.Response(status=400, body=_error("refused", "invalid_request"), headers=_JSON)
         if self._record:
             self.stats.prompts[prompt] += 1
         return self._json(content)

@@ -12,16 +12,18 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.support.evals import Place
 
+from assay.kit.logging import configure_logging
 from assay.runtime import open_runtime
 from assay.worker import running_worker
 
 
 async def main(place: Place) -> None:
     """Work until SIGTERM."""
+    configure_logging(place.log_level)
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     async with (
-        open_runtime(place.settings(), place.addresses(), secret_key=None) as runtime,
+        open_runtime(place.settings(), place.addresses(), secret_key=place.secret_key) as runtime,
         running_worker(runtime, longest_lane=place.longest_lane),
     ):
         sys.stdout.write("ready\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from assay.cli import demo, doctor, keys, migrate, models, projects, run, runs, serve
+from assay.cli import demo, doctor, keys, migrate, models, projects, run, runs, schedules, serve, webhooks
 
 app = typer.Typer(
     name="assay",
@@ -12,11 +12,14 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(demo.demo)
 app.command()(run.run)
 app.add_typer(runs.app, name="runs")
+app.add_typer(schedules.app, name="schedules")
+app.add_typer(webhooks.app, name="webhooks")
 app.command()(serve.serve)
 app.command()(serve.api)
 app.command()(serve.worker)

@@ -11,16 +11,18 @@ import sys
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import typer
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from assay.kit.errors import ConflictError, DomainError, ErrorKind, UnavailableError
 from assay.kit.logging import LogFormat, LogLevel, configure_logging, mask_text
 from assay.settings import Settings, load_settings
 
 T = TypeVar("T")
+
+_PIPED_WIDTH = 1000
 
 
 class ExitCode(IntEnum):
@@ -98,20 +100,15 @@ def print_json(value: object) -> None:
     """Print one JSON document on a line of its own."""
     import orjson
 
-    typer.echo(orjson.dumps(_plain(value)).decode())
+    typer.echo(orjson.dumps(value, default=_plain).decode())
     sys.stdout.flush()
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+def _plain(value: object) -> object:
     if isinstance(value, frozenset | set):
-        return sorted(_plain(item) for item in value)  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
-    return value
+        return sorted(str(item) for item in cast("Iterable[object]", value))
+    # Ids come as a class of the database driver's own.
+    return str(value)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -120,18 +117,22 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    console = Console()
-    # Piped into another program, a line must not be cut at the width of a terminal that is not there.
-    console.print(table, width=None if console.is_terminal else 10_000, soft_wrap=not console.is_terminal)
+    # Piped into another program, a line must not be folded at the width of a terminal that is not there.
+    console = Console() if sys.stdout.isatty() else Console(width=_PIPED_WIDTH)
+    console.print(table)
 
 
 def prepare(level: LogLevel | None = None, format: LogFormat | None = None) -> Settings:
-    """Settings and logs of a role that runs on."""
+    """Settings and logs of a role that runs on; the options, where given, replace what the environment says."""
     settings = load_settings()
-    configure_logging(level or settings.log.level, format or settings.log.format)
+    chosen = {"level": level or settings.log.level, "format": format or settings.log.format}
+    settings = settings.model_copy(update={"log": settings.log.model_copy(update=chosen)})
+    configure_logging(settings.log.level, settings.log.format)
     return settings
 
 

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from pydantic import BaseModel, SecretStr
 
 from assay.cli.console import ExitCode, prepare_quietly, print_error, print_json, print_table, run
-from assay.gateway.types import ModelRole
 from assay.settings import Settings, environment_variable
 
 if TYPE_CHECKING:
@@ -20,9 +20,20 @@ if TYPE_CHECKING:
 
     from assay.cli.connecting import Database
     from assay.gateway.catalog import Catalog, ListedModel
+    from assay.gateway.types import ModelRole
     from assay.kit.secrets import SecretBox
 
 M = TypeVar("M", bound=BaseModel)
+
+
+class Role(StrEnum):
+    """The values of ``ModelRole``, whose module brings numpy along: too much for ``assay --help``."""
+
+    CANDIDATE = "candidate"
+    JUDGE = "judge"
+    EMBEDDING = "embedding"
+    TRANSCRIPTION = "transcription"
+
 
 app = typer.Typer(help="List, add and remove models.", no_args_is_help=True)
 
@@ -41,7 +52,12 @@ def list_models(*, as_json: Json = False) -> None:
 
     models, roles = run(main())
     if as_json:
-        print_json({"models": [_describe(model, roles) for model in models], "roles": roles})
+        print_json(
+            {
+                "models": [_describe(model, roles) for model in models],
+                "roles": {role.value: model_id for role, model_id in roles.items()},
+            }
+        )
         return
     rows = [
         (m.entry.id, m.provider.name, m.entry.upstream, m.entry.type, " ".join(_roles_of(m, roles)), m.entry.source)
@@ -59,9 +75,11 @@ def add_model(
     ] = None,
     upstream: Annotated[str | None, typer.Option(help="The provider's own name of it. Default: from the id.")] = None,
     role: Annotated[
-        list[ModelRole] | None, typer.Option(help="Role in which 'auto' shall mean it; may be repeated.")
+        list[Role] | None, typer.Option(help="Role in which 'auto' shall mean it; may be repeated.")
     ] = None,
-    model_type: Annotated[str, typer.Option("--type", help="llm, embeddings or speech_to_text.")] = "llm",
+    model_type: Annotated[
+        Literal["llm", "embeddings", "speech_to_text"], typer.Option("--type", help="What it makes.")
+    ] = "llm",
     context_window: Annotated[int | None, typer.Option(min=1, help="Tokens.")] = None,
     dimensions: Annotated[int | None, typer.Option(min=1, help="Of an embedding.")] = None,
     input_price: Annotated[float | None, typer.Option(min=0, help="US dollars for a million tokens.")] = None,
@@ -69,8 +87,10 @@ def add_model(
     base_url: Annotated[
         str | None, typer.Option(help="Address of the provider. Given, the provider is stored too, or replaced.")
     ] = None,
-    kind: Annotated[str, typer.Option(help="Protocol of the provider: openai or anthropic.")] = "openai",
-    api: Annotated[str, typer.Option(help="Endpoint of the openai protocol: chat or responses.")] = "chat",
+    kind: Annotated[Literal["openai", "anthropic"], typer.Option(help="Protocol of the provider.")] = "openai",
+    api: Annotated[
+        Literal["chat", "responses"], typer.Option(help="Endpoint of the openai protocol that answers.")
+    ] = "chat",
     max_concurrency: Annotated[int, typer.Option(min=1, max=4096, help="Most calls in flight.")] = 256,
     ask_key: Annotated[bool, typer.Option("--ask-key", help="Ask for the provider's key, without echo.")] = False,
     key_stdin: Annotated[
@@ -123,12 +143,13 @@ async def _add(
     model_fields: dict[str, Any],
     provider_fields: dict[str, Any] | None,
     *,
-    roles: tuple[ModelRole, ...],
+    roles: tuple[Role, ...],
 ) -> None:
     from assay.cli.connecting import open_database
     from assay.db.session import transaction
     from assay.gateway.config import ModelConfig, ProviderConfig
     from assay.gateway.repository import save_model, save_provider
+    from assay.gateway.types import ModelRole
 
     model = _validated(ModelConfig, model_fields)
     provider = None if provider_fields is None else _validated(ProviderConfig, provider_fields)
@@ -139,7 +160,7 @@ async def _add(
         async with transaction(database.sessions) as session:
             if provider is not None:
                 await save_provider(session, model.provider, config=provider, secrets=_secret_box(settings))
-            await save_model(session, model_id, config=model, roles=roles)
+            await save_model(session, model_id, config=model, roles=tuple(map(ModelRole, roles)))
 
 
 def _validated(model: type[M], fields: dict[str, Any]) -> M:

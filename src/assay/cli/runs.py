@@ -44,7 +44,7 @@ def list_runs(
             print_table(_COLUMNS, map(_cells, runs))
         return ExitCode.OK
 
-    _with_client(main, home=home, server=server, api_key=api_key)
+    with_client(main, home=home, server=server, api_key=api_key)
 
 
 @app.command()
@@ -60,7 +60,7 @@ def show(
         await _conclude(client, run, as_json=as_json)
         return ExitCode.OK
 
-    _with_client(main, home=home, server=server, api_key=api_key)
+    with_client(main, home=home, server=server, api_key=api_key)
 
 
 @app.command()
@@ -74,7 +74,7 @@ def cancel(
         print_json(run) if as_json else typer.echo(f"{run['id']} is {run['status']}.")
         return ExitCode.OK
 
-    _with_client(main, home=home, server=server, api_key=api_key)
+    with_client(main, home=home, server=server, api_key=api_key)
 
 
 @app.command()
@@ -112,7 +112,7 @@ def _again(action: str, run_id: str, *, as_json: bool, **where: Any) -> None:
         run = await command.carry_out(client, await client.act_on_run(run_id, action))
         return await _conclude(client, run, as_json=as_json)
 
-    _with_client(main, **where)
+    with_client(main, **where)
 
 
 async def _conclude(client: ApiClient, run: dict[str, Any], *, as_json: bool) -> ExitCode:
@@ -122,7 +122,13 @@ async def _conclude(client: ApiClient, run: dict[str, Any], *, as_json: bool) ->
     return await command.conclude(client, run, version["manifest"], as_json=as_json)
 
 
-def _with_client(main: Callable[[ApiClient], Awaitable[ExitCode]], **where: Any) -> None:
+def with_client(main: Callable[[ApiClient], Awaitable[ExitCode]], **where: Any) -> None:
+    """Carry out a command against the server that its options name, and end the process with its exit code.
+
+    Args:
+        main: What to do.
+        where: ``home``, ``server`` and ``api_key``, and ``config`` where a command has it.
+    """
     from assay.cli.evaluation.command import run_command
     from assay.cli.evaluation.target import open_target, with_home
 

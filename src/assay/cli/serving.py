@@ -12,7 +12,10 @@ import structlog
 from assay.cli.connecting import known_secret_key, require_migrated
 from assay.cli.hosting import Listener, open_listener, running_api
 from assay.cli.signals import background, wait_any
+from assay.cli.temporal_logs import route_temporal_logs
 from assay.cli.workers import LocalWorker, WorkerProcesses
+from assay.core.projects.service import bootstrap
+from assay.db.session import transaction
 from assay.dialects.edge.state import ApiState
 from assay.embedded.home import AssayHome
 from assay.installation import Installation, ensure_credentials, external_addresses, open_installation
@@ -50,6 +53,7 @@ async def serve(settings: Settings, *, host: str, port: int, workers: int, annou
         ServiceFailedError: A service does not start, or keeps dying.
         WorkerFailedError: A worker keeps dying.
     """
+    route_temporal_logs()
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(open_listener(host, port))
         installation = await stack.enter_async_context(open_installation(settings))
@@ -93,7 +97,10 @@ async def _start_workers(
         return worker.wake_dispatcher
     if workers > 1:
         environment = inherited_environment(
-            ASSAY_DATABASE_URL=addresses.database_url, ASSAY_TEMPORAL_ADDRESS=addresses.temporal_address
+            ASSAY_DATABASE_URL=addresses.database_url,
+            ASSAY_TEMPORAL_ADDRESS=addresses.temporal_address,
+            ASSAY_LOG_LEVEL=runtime.settings.log.level,
+            ASSAY_LOG_FORMAT=runtime.settings.log.format,
         )
         processes = WorkerProcesses(workers, environment=environment)
         watched.append(await stack.enter_async_context(background(processes.run_forever())))
@@ -115,6 +122,8 @@ async def _running_routes(
 async def serve_api(settings: Settings, *, host: str, port: int, announce: Callable[[str], None]) -> None:
     """The API alone, on external services, until cancelled.
 
+    A preset first key is put in place; otherwise an empty database stays empty until ``assay projects create``.
+
     Raises:
         MissingSettingError: The address of a service is not configured.
         PortInUseError: The port is taken.
@@ -123,10 +132,18 @@ async def serve_api(settings: Settings, *, host: str, port: int, announce: Calla
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(open_listener(host, port))
         runtime = await stack.enter_async_context(_external_runtime(settings))
+        await _ensure_preset_key(settings, runtime)
         dispatcher = await stack.enter_async_context(running_dispatcher(runtime))
         task = await stack.enter_async_context(_running_routes(runtime, listener, dispatcher.wake))
         announce(listener.base_url)
         await wait_any(task)
+
+
+async def _ensure_preset_key(settings: Settings, runtime: Runtime) -> None:
+    preset = settings.core.bootstrap_api_key
+    if preset is not None:
+        async with transaction(runtime.sessions) as session:
+            await bootstrap(session, api_key=preset.get_secret_value())
 
 
 async def work(settings: Settings) -> None:
@@ -143,6 +160,7 @@ async def work(settings: Settings) -> None:
 
 @asynccontextmanager
 async def _external_runtime(settings: Settings) -> AsyncGenerator[Runtime]:
+    route_temporal_logs()
     addresses = external_addresses(settings)
     await require_migrated(addresses.database_url)
     secret_key = known_secret_key(settings, AssayHome(settings.core.home))

@@ -1,4 +1,4 @@
-"""Carrying out what the outbox holds: starting and cancelling workflows, at least once, after the commit.
+"""Carrying out what the outbox holds: workflows to start or cancel, schedules to set, at least once, after the commit.
 
 Every process with a Temporal client runs one dispatcher. It wakes when a request of the same process has committed, and
 every two seconds to sweep up what a crash left behind.
@@ -27,6 +27,9 @@ from assay.db.engine import SessionFactory
 from assay.db.faults import is_transient
 from assay.db.session import transaction
 from assay.workflows.eval_run import shared as eval_run
+from assay.workflows.schedules.adapter import TemporalClock
+from assay.workflows.schedules.syncing import sync_schedule
+from assay.workflows.webhook_delivery import shared as webhook_delivery
 
 SWEEP_SECONDS = 2.0
 CALL_TIMEOUT = timedelta(seconds=10)
@@ -42,6 +45,10 @@ def _eval_run_input(arguments: Mapping[str, Any]) -> eval_run.EvalRunInput:
     )
 
 
+def _webhook_delivery_input(arguments: Mapping[str, Any]) -> webhook_delivery.WebhookDeliveryInput:
+    return webhook_delivery.WebhookDeliveryInput(str(arguments["endpoint_id"]), str(arguments["subject_id"]))
+
+
 async def _cancel_eval_run(sessions: SessionFactory, arguments: Mapping[str, Any]) -> None:
     reference = _eval_run_input(arguments)
     await mark_cancelled(sessions, execution=Execution(UUID(reference.run_id), reference.execution))
@@ -51,7 +58,12 @@ CANCELLERS: Mapping[str, Callable[[SessionFactory, Mapping[str, Any]], Awaitable
     eval_run.WORKFLOW: _cancel_eval_run
 }
 """What to do for the rows of a workflow that Temporal does not know; nothing when they have ended."""
-INPUTS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {eval_run.WORKFLOW: _eval_run_input}
+INPUTS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    eval_run.WORKFLOW: _eval_run_input,
+    webhook_delivery.WORKFLOW: _webhook_delivery_input,
+}
+SIGNALS: Mapping[str, str] = {webhook_delivery.WORKFLOW: webhook_delivery.WAKE}
+"""The signal of ``signal_with_start``, by workflow."""
 
 
 class Dispatcher:
@@ -61,6 +73,7 @@ class Dispatcher:
         self._sessions = sessions
         self._client = client
         self._task_queue = task_queue
+        self._clock = TemporalClock(client, task_queue=task_queue)
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -106,10 +119,15 @@ class Dispatcher:
             await forget(session, [entry.id])
 
     async def _tell(self, command: WorkflowCommand) -> None:
-        if command.action is Action.START:
-            await self._start(command)
-        else:
-            await self._cancel(command)
+        match command.action:
+            case Action.START:
+                await self._start(command)
+            case Action.CANCEL:
+                await self._cancel(command)
+            case Action.SIGNAL_WITH_START:
+                await self._signal_with_start(command)
+            case Action.SYNC:
+                await sync_schedule(self._sessions, self._clock, UUID(command.arguments["schedule_id"]))
 
     async def _start(self, command: WorkflowCommand) -> None:
         with suppress(WorkflowAlreadyStartedError):
@@ -121,6 +139,18 @@ class Dispatcher:
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 rpc_timeout=CALL_TIMEOUT,
             )
+
+    async def _signal_with_start(self, command: WorkflowCommand) -> None:
+        await self._client.start_workflow(
+            command.workflow,
+            INPUTS[command.workflow](command.arguments),
+            id=command.workflow_id,
+            task_queue=self._task_queue,
+            # One that has ended is started anew: its subject has something to send again.
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            start_signal=SIGNALS[command.workflow],
+            rpc_timeout=CALL_TIMEOUT,
+        )
 
     async def _cancel(self, command: WorkflowCommand) -> None:
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -22,6 +24,8 @@ from assay.core.projects.models import OrganizationRow
 from assay.core.projects.service import create_organization
 from assay.core.projects.types import Principal
 from assay.core.requests.models import RememberedRequestRow
+from assay.core.schedules.types import Schedule
+from assay.core.webhooks.types import WebhookTools
 from assay.db.engine import SessionFactory
 from assay.db.session import after_commit, transaction
 from assay.dialects.edge.route import EdgeRoute
@@ -130,10 +134,17 @@ async def http(
         catalog=Catalog(()),
         history=HistoryImporter(sessions, GuardedClient(OutboundPolicy()), hub_url="https://hub.example"),
         wake_dispatcher=surroundings.wake,
+        webhooks=WebhookTools(OutboundPolicy.of([], []), None),
+        clock=_NoClock(),
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
+
+
+class _NoClock:
+    async def next_fires(self, schedules: Sequence[Schedule]) -> Mapping[UUID, datetime | None]:
+        return {schedule.id: None for schedule in schedules}
 
 
 async def _count(sessions: SessionFactory, model: type[Any]) -> int:

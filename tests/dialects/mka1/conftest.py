@@ -40,9 +40,10 @@ def client(connect: Connect, tenants: Tenants) -> Client:
 
 
 @pytest.fixture
-def stranger(connect: Connect, tenants: Tenants) -> Client:
-    """A client that may do everything in another project of the same organization."""
-    return connect(tenants.other_project)
+async def prober(live: LiveServer, tenants: Tenants) -> AsyncIterator[Client]:
+    """The same, for tests of requests that the SDK would not send: once, not once for each half."""
+    async with Client(live.url, tenants.all_scopes, mode=Mode.ASYNC) as client:
+        yield client
 
 
 @pytest.fixture(params=["other_project", "other_organization"])

@@ -98,8 +98,8 @@ async def test_list_filters(client: Client) -> None:
         ({"purpose": "unknown"}, "purpose"),
     ],
 )
-async def test_list_refuses_bad_queries(client: Client, query: dict[str, str | int], param: str) -> None:
-    answer = await client.raw("GET", "/api/v1/llm/files", params=query)
+async def test_list_refuses_bad_queries(prober: Client, query: dict[str, str | int], param: str) -> None:
+    answer = await prober.raw("GET", "/api/v1/llm/files", params=query)
 
     assert answer.status == 400
     assert param in answer.json["error"]["param"]
@@ -117,9 +117,9 @@ async def test_list_refuses_bad_queries(client: Client, query: dict[str, str | i
     ],
 )
 async def test_upload_refuses(
-    client: Client, files: dict[str, tuple[str, bytes]], data: dict[str, str], param: str
+    prober: Client, files: dict[str, tuple[str, bytes]], data: dict[str, str], param: str
 ) -> None:
-    answer = await client.raw("POST", "/api/v1/llm/files", files=files, data=data)
+    answer = await prober.raw("POST", "/api/v1/llm/files", files=files, data=data)
 
     assert answer.status == 400
     assert answer.json["error"]["param"] == param
@@ -136,14 +136,14 @@ async def test_upload_refuses(
         (b"purpose=evals", "application/x-www-form-urlencoded"),
     ],
 )
-async def test_upload_refuses_what_is_no_form(client: Client, content: bytes, content_type: str) -> None:
-    answer = await client.raw("POST", "/api/v1/llm/files", content=content, headers={"Content-Type": content_type})
+async def test_upload_refuses_what_is_no_form(prober: Client, content: bytes, content_type: str) -> None:
+    answer = await prober.raw("POST", "/api/v1/llm/files", content=content, headers={"Content-Type": content_type})
 
     assert answer.status == 400
     assert answer.json["error"]["type"] == "invalid_request_error"
 
 
-@pytest.mark.parametrize("bytes_over", [1, MAX_FILE_BYTES, 20 * MAX_FILE_BYTES])
+@pytest.mark.parametrize("bytes_over", [1, 2 * MAX_FILE_BYTES])
 async def test_upload_over_the_bound(client: Client, bytes_over: int) -> None:
     await upload(client, b"x" * MAX_FILE_BYTES, purpose="user_data")
 

@@ -17,7 +17,7 @@ from assay.dialects.mka1 import openapi
 from assay.dialects.mka1.app import PREFIX, routers
 
 COMMITTED = Path(__file__).parents[3] / "docs" / "openapi" / "mka1.json"
-EXAMPLES = 30
+EXAMPLES = 20
 
 SCHEMA: Any = schemathesis.openapi.from_dict(openapi.document())
 OPERATIONS: list[Any] = [result.ok() for result in SCHEMA.get_all_operations()]

@@ -237,14 +237,14 @@ async def test_the_active_version_unless_another_is_named(client: Client) -> Non
         ({"surprise": 1}, "surprise"),
     ],
 )
-async def test_create_refuses(client: Client, fields: dict[str, Any], param: str | None) -> None:
-    suite = await make_suite(client)
+async def test_create_refuses(prober: Client, fields: dict[str, Any], param: str | None) -> None:
+    suite = await make_suite(prober)
 
-    answer = await client.raw("POST", RUNS, json={"suite_id": suite.id, "models": [MODEL], **fields})
+    answer = await prober.raw("POST", RUNS, json={"suite_id": suite.id, "models": [MODEL], **fields})
 
     assert answer.status == 400, answer.content
     assert param is None or answer.json["error"]["param"] == param
-    assert (await client.call("evals.list_runs", suite_id=suite.id)).data == []
+    assert (await prober.call("evals.list_runs", suite_id=suite.id)).data == []
 
 
 async def test_create_without_a_suite(client: Client, outsider: Client) -> None:
@@ -292,8 +292,8 @@ async def test_list_by_cursor_and_filter(client: Client) -> None:
         ("suite_version=0", "suite_version"),
     ],
 )
-async def test_list_refuses_bad_queries(client: Client, query: str, param: str) -> None:
-    answer = await client.raw("GET", f"{RUNS}?{query}")
+async def test_list_refuses_bad_queries(prober: Client, query: str, param: str) -> None:
+    answer = await prober.raw("GET", f"{RUNS}?{query}")
 
     assert answer.status == 400
     assert answer.json["error"]["param"] == param
@@ -449,10 +449,10 @@ async def test_overview(client: Client, completed: Any) -> None:
 
 
 @pytest.mark.parametrize("metric", ["", "m" * 129, "%00"])
-async def test_overview_refuses_bad_metrics(client: Client, metric: str, completed: Any) -> None:
+async def test_overview_refuses_bad_metrics(prober: Client, metric: str, completed: Any) -> None:
     run = completed
 
-    answer = await client.raw("GET", f"{RUNS}/{run.id}/overview?metric={metric}")
+    answer = await prober.raw("GET", f"{RUNS}/{run.id}/overview?metric={metric}")
 
     assert (answer.status, answer.json["error"]["param"]) == (400, "metric")
 

@@ -157,7 +157,10 @@ async def test_what_is_deleted_is_gone_for_the_recipient(client: Client, recipie
     await recipient.refused(404, "evals.get_run", run_id=second.id)
 
 
-async def test_other_teams_of_the_owner_are_no_recipients(client: Client, stranger: Client, recipient: Client) -> None:
+async def test_other_teams_of_the_owner_are_no_recipients(
+    client: Client, recipient: Client, connect: Connect, tenants: Tenants
+) -> None:
+    stranger = connect(tenants.other_project)
     suite = await make_suite(client)
     await share(client, recipient, suite)
 

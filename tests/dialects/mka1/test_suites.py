@@ -180,14 +180,14 @@ async def test_an_empty_list_has_null_ends(client: Client) -> None:
         ("after=", "after"),
     ],
 )
-async def test_list_refuses_bad_queries(client: Client, query: str, param: str) -> None:
-    answer = await client.raw("GET", f"{MANIFEST_PATH}?{query}")
+async def test_list_refuses_bad_queries(prober: Client, query: str, param: str) -> None:
+    answer = await prober.raw("GET", f"{MANIFEST_PATH}?{query}")
 
     assert answer.status == 400, answer.content
     assert answer.json["error"]["param"] == param
 
 
-MISSING = [
+MISSING: list[tuple[str, dict[str, Any]]] = [
     ("evals.get_suite", {}),
     ("evals.delete_suite", {}),
     ("evals.list_suite_versions", {}),
@@ -225,10 +225,10 @@ async def test_others_files_cannot_be_used(client: Client, outsider: Client) -> 
 
 
 @pytest.mark.parametrize("version", [0, -1, 2, 2**31, 10**30])
-async def test_no_such_version(client: Client, version: int) -> None:
-    suite = await make_suite(client)
+async def test_no_such_version(prober: Client, version: int) -> None:
+    suite = await make_suite(prober)
 
-    answer = await client.raw("GET", f"{MANIFEST_PATH}/{suite.id}/versions/{version}")
+    answer = await prober.raw("GET", f"{MANIFEST_PATH}/{suite.id}/versions/{version}")
 
     assert answer.status == (404 if version == 2 else 400)
 
@@ -252,11 +252,11 @@ async def test_no_such_version(client: Client, version: int) -> None:
         ({"manifest": {}}, "tasks"),
     ],
 )
-async def test_create_refuses(client: Client, fields: dict[str, Any], param: str) -> None:
-    file = await upload(client, jsonl(*questions(1)))
+async def test_create_refuses(prober: Client, fields: dict[str, Any], param: str) -> None:
+    file = await upload(prober, jsonl(*questions(1)))
     body = {"name": "s", "manifest": {"tasks": [qa_task(file.id)]}, **fields}
 
-    answer = await client.raw("POST", MANIFEST_PATH, json=body)
+    answer = await prober.raw("POST", MANIFEST_PATH, json=body)
 
     assert answer.status == 400, answer.content
     assert answer.json["error"]["param"] == param
@@ -271,11 +271,11 @@ async def test_create_refuses(client: Client, fields: dict[str, Any], param: str
         ({"metadata": {"k" * 64: "v" * 512}}, 200),
     ],
 )
-async def test_create_accepts_the_bounds(client: Client, bounds: dict[str, Any], status: int) -> None:
-    file = await upload(client, jsonl(*questions(1)))
+async def test_create_accepts_the_bounds(prober: Client, bounds: dict[str, Any], status: int) -> None:
+    file = await upload(prober, jsonl(*questions(1)))
     body = {"name": "s", "manifest": {"tasks": [qa_task(file.id)]}, **bounds}
 
-    answer = await client.raw("POST", MANIFEST_PATH, json=body)
+    answer = await prober.raw("POST", MANIFEST_PATH, json=body)
 
     assert answer.status == status
 

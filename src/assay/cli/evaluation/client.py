@@ -129,6 +129,27 @@ class ApiClient:
         """Do ``cancel``, ``retry`` or ``rerun-failed``."""
         return await self._call("POST", f"{EVALS}/runs/{run_id}/{action}")
 
+    async def list_schedules(self, *, limit: int) -> list[Json]:
+        """The newest schedules, 1 to 100."""
+        return (await self._call("GET", f"{EVALS}/schedules", query={"limit": str(limit)}))["data"]
+
+    async def get_schedule(self, schedule_id: str) -> Json:
+        """A schedule."""
+        return await self._call("GET", f"{EVALS}/schedules/{schedule_id}")
+
+    async def list_schedule_history(self, schedule_id: str, *, limit: int) -> list[Json]:
+        """The newest fires of a schedule, 1 to 100."""
+        path = f"{EVALS}/schedules/{schedule_id}/history"
+        return (await self._call("GET", path, query={"limit": str(limit)}))["data"]
+
+    async def trigger_schedule(self, schedule_id: str) -> Json:
+        """Fire a schedule at once."""
+        return await self._call("POST", f"{EVALS}/schedules/{schedule_id}/trigger")
+
+    async def enable_schedule(self, schedule_id: str, *, enabled: bool) -> Json:
+        """Enable or disable a schedule."""
+        return await self._call("PATCH", f"{EVALS}/schedules/{schedule_id}", body={"enabled": enabled})
+
     async def list_failed_samples(self, run_id: str, *, limit: int) -> list[Json]:
         """Some failed samples of a run."""
         query = {"status": "failed", "limit": str(limit), "include_dataset_row": "false"}
@@ -138,6 +159,19 @@ class ApiClient:
     async def get_artifacts(self, run_id: str) -> Json:
         """Ids of the files that a run left."""
         return await self._call("GET", f"{EVALS}/runs/{run_id}/artifacts")
+
+    async def list_deliveries(
+        self, schedule_id: str, *, limit: int, status: str | None = None, run_id: str | None = None
+    ) -> list[Json]:
+        """The newest deliveries of a schedule's webhook, 1 to 100."""
+        wanted = {"limit": str(limit), "status": status, "run_id": run_id}
+        query = {name: value for name, value in wanted.items() if value is not None}
+        page = await self._call("GET", f"{EVALS}/schedules/{schedule_id}/deliveries", query=query)
+        return page["data"]
+
+    async def redeliver(self, schedule_id: str, delivery_id: str) -> Json:
+        """Have an event sent again."""
+        return await self._call("POST", f"{EVALS}/schedules/{schedule_id}/deliveries/{delivery_id}/redeliver")
 
     async def download(self, file_id: str, target: Path) -> None:
         """Write a file's content to a path."""

@@ -41,6 +41,9 @@ def run_command(main: Coroutine[Any, Any, ExitCode]) -> None:
         run(run_until_stopped(collect()))
     except RunInterruptedError as interrupted:
         print_error(interrupted.message)
+    else:
+        if not codes:
+            print_error("stopped.")
     raise typer.Exit(codes[0] if codes else INTERRUPTED)
 
 

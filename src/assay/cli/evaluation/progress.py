@@ -105,7 +105,7 @@ def open_display(stream: TextIO | None = None) -> Generator[Show]:
 @contextmanager
 def _open_bar(stream: TextIO) -> Generator[Show]:
     pace = Pace()
-    columns = (SpinnerColumn(), BarColumn(bar_width=30), TextColumn("{task.description}", markup=False))
+    columns = (SpinnerColumn(), BarColumn(bar_width=10), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=Console(file=stream), transient=True) as progress:
         task = progress.add_task("starting", total=None)
 
@@ -127,7 +127,8 @@ def _open_lines(stream: TextIO) -> Generator[Show]:
         nonlocal shown, due
         now = time.monotonic()
         pace.note(now, snapshot.done)
-        first, last = shown is None, snapshot.done == snapshot.total and snapshot.total > 0
+        first = shown is None or (not shown.total and snapshot.total > 0)
+        last = snapshot.done == snapshot.total and snapshot.total > 0
         already = shown is not None and (shown.done, shown.total) == (snapshot.done, snapshot.total)
         if not already and (first or last or now >= due):
             print(describe(snapshot, pace), file=stream, flush=True)

@@ -10,10 +10,14 @@ from uuid import UUID
 
 
 class Action(StrEnum):
-    """What is to be done to a workflow."""
+    """What is to be done to a workflow, or to something else that the durable engine keeps."""
 
     START = "start"
     CANCEL = "cancel"
+    SIGNAL_WITH_START = "signal_with_start"
+    """Wake it by its one signal, starting it first if it is not running."""
+    SYNC = "sync"
+    """Make what the durable engine keeps equal to a row, which is read when the command is carried out."""
 
 
 @dataclass(frozen=True, slots=True)

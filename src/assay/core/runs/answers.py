@@ -13,7 +13,7 @@ from assay.core.runs.writable import repair_text
 from assay.gateway.errors import ProviderError
 from assay.gateway.gateway import Gateway
 from assay.gateway.tokens import count_tokens
-from assay.gateway.types import Attempt, Message, ModelReply, ModelRequest
+from assay.gateway.types import Attempt, Message, ModelReply, ModelRequest, ModelRole
 from assay.kit.clock import utc_now
 from assay.kit.errors import DomainError
 
@@ -40,6 +40,16 @@ class Answerer:
         self._gateway = gateway
         self._plan = plan
         self._fresh: list[tuple[ModelRequest, ModelReply]] = []
+
+    async def check_models(self) -> None:
+        """See that every model of the run is still there.
+
+        Raises:
+            UnknownModelError: One has gone from the catalog since the run was made.
+        """
+        await self._gateway.catalog.refresh()
+        for model in self._plan.models:
+            self._gateway.catalog.resolve(model, ModelRole.CANDIDATE)
 
     async def recall(self, items: Sequence[WorkItem]) -> list[Answer | None]:
         """Answers known from the response cache, aligned with the items; None where there is none.

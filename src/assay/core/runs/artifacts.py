@@ -17,6 +17,8 @@ from assay.db.engine import SessionFactory
 from assay.db.session import transaction
 
 CHUNKS_IN_MEMORY = 16
+CHUNK_BYTES = 128 * 1024
+"""PostgreSQL sends line by line; what follows costs by the chunk."""
 
 # Neither control character occurs in JSON text, where they are escaped; so no field is ever quoted.
 _COPY_DELIMITER, _COPY_QUOTE = "\x02", "\x01"
@@ -40,7 +42,7 @@ _SAMPLES = """
 
 
 async def stream_samples(sessions: SessionFactory, plan: RunPlan) -> AsyncGenerator[bytes]:
-    """All samples of a run as JSON lines, in order, in chunks of any size.
+    """All samples of a run as JSON lines, in order, in chunks of many lines.
 
     Close the generator when not reading it to its end: a connection of the database hangs on it.
     """
@@ -72,13 +74,23 @@ async def _copy_samples(session: AsyncSession, plan: RunPlan, chunks: asyncio.Qu
     driver = (await connection.get_raw_connection()).driver_connection
     if driver is None:
         raise RuntimeError("the connection was closed while samples were being read")
+    gathered = bytearray()
+
+    async def gather(lines: bytes) -> None:
+        gathered.extend(lines)
+        if len(gathered) >= CHUNK_BYTES:
+            await chunks.put(bytes(gathered))
+            gathered.clear()
+
     await driver.copy_from_query(
         _SAMPLES,
         plan.run_id,
         [task.id for task in plan.tasks],
         list(plan.models),
-        output=chunks.put,
+        output=gather,
         format="csv",
         delimiter=_COPY_DELIMITER,
         quote=_COPY_QUOTE,
     )
+    if gathered:
+        await chunks.put(bytes(gathered))

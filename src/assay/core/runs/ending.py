@@ -20,6 +20,7 @@ from assay.core.runs.ledger import Execution, allow_long_statements
 from assay.core.runs.metrics import compute_metrics, measured
 from assay.core.runs.models import RunRow
 from assay.core.runs.plan import RunPlan, load_plan
+from assay.core.runs.transitions import announce
 from assay.core.runs.types import RunStatus
 from assay.core.runs.writable import encode
 from assay.db.engine import SessionFactory
@@ -62,6 +63,7 @@ async def finish_run(sessions: SessionFactory, *, store: FileStore, execution: E
         run.status = RunStatus.COMPLETED.value
         run.error = None
         run.completed_at = run.updated_at = utc_now()
+        await announce(session, run)
 
 
 async def _begin(
@@ -80,8 +82,10 @@ async def _begin(
         outstanding = run.total - run.completed - run.failed
         if outstanding:
             raise RunIncompleteError(outstanding)
-        run.status = RunStatus.FINALIZING.value
         run.updated_at = utc_now()
+        if status is not RunStatus.FINALIZING:
+            run.status = RunStatus.FINALIZING.value
+            await announce(session, run)
         return await load_plan(session, store, execution), run.group_metrics
 
 
@@ -115,8 +119,9 @@ async def fail_run(sessions: SessionFactory, *, execution: Execution, error: Map
         run.updated_at = now
         if RunStatus(run.status) is RunStatus.CANCELLING:
             run.status, run.cancelled_at, run.error = RunStatus.CANCELLED.value, now, None
-            return
-        run.status, run.failed_at, run.error = RunStatus.FAILED.value, now, run.error or dict(error)
+        else:
+            run.status, run.failed_at, run.error = RunStatus.FAILED.value, now, run.error or dict(error)
+        await announce(session, run)
 
 
 async def mark_cancelled(sessions: SessionFactory, *, execution: Execution) -> None:
@@ -127,6 +132,7 @@ async def mark_cancelled(sessions: SessionFactory, *, execution: Execution) -> N
             return
         run.status, run.error = RunStatus.CANCELLED.value, None
         run.cancelled_at = run.updated_at = utc_now()
+        await announce(session, run)
 
 
 async def _lock_live_run(session: AsyncSession, execution: Execution) -> RunRow | None:

@@ -8,6 +8,7 @@ been scored keep their scores.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -18,7 +19,7 @@ from assay.core.files.store import FileStore
 from assay.core.runs import ledger, repository
 from assay.core.runs.answers import Answer
 from assay.core.runs.errors import RunInputError, RunStoppedError
-from assay.core.runs.judging import RunModels
+from assay.core.runs.judging import JudgeCalls, RunModels
 from assay.core.runs.lane import LaneTools
 from assay.core.runs.ledger import Execution, SampleResult, WorkItem
 from assay.core.runs.plan import RunPlan, load_plan
@@ -61,13 +62,23 @@ async def score_group(
     unscored = sum(item.status is SampleStatus.READY_TO_SCORE for item in items)
     if not unscored or grader is None:
         return 0
-    graded = await _grade(tools, plan, grader, items)
+    judge = RunModels(tools.gateway, plan).for_one_execution()
+    graded = await _grade(tools, plan, grader, items, judge=judge)
     outcomes = [graded] * len(items) if isinstance(graded, CodeFailure) else graded.outcomes
     results = [graded_result(item, outcome, {}) for item, outcome in zip(items, outcomes, strict=True)]
+    _charge(results, items, judge.summary())
     metrics = {} if isinstance(graded, CodeFailure) else graded.metrics
     async with transaction(tools.sessions) as session:
         await _write(session, execution, results, group=f"{task_no}/{model_no}", metrics=metrics)
     return unscored
+
+
+def _charge(results: Sequence[SampleResult], items: Sequence[WorkItem], spent: Mapping[str, Any]) -> None:
+    """Keep what judging the group cost with the first sample that it scores, so that the run's sum has it once."""
+    first = next(number for number, item in enumerate(items) if item.status is SampleStatus.READY_TO_SCORE)
+    if spent:
+        values = results[first].values
+        values["judge"] = {"scored_with_group": True, **spent, **(values.get("judge") or {})}
 
 
 async def _write(
@@ -89,12 +100,12 @@ async def _write(
 
 
 async def _grade(
-    tools: LaneTools, plan: RunPlan, grader: GraderPlan, items: list[WorkItem]
+    tools: LaneTools, plan: RunPlan, grader: GraderPlan, items: list[WorkItem], *, judge: JudgeCalls
 ) -> BatchGraded | CodeFailure:
     task = plan.tasks[items[0].task_no]
     access = None
     if grader.allows_models:
-        access = ModelAccess(RunModels(tools.gateway, plan).for_one_execution(), grader.max_model_calls)
+        access = ModelAccess(judge, grader.max_model_calls)
     cases = [
         grading_case(
             task,

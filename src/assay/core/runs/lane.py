@@ -150,9 +150,11 @@ class Lane:
         """Work until nothing is left, time is up, or the run is no longer in progress.
 
         Raises:
+            UnknownModelError: A model has gone from the catalog.
             ExceptionGroup: Of whatever went wrong: a sandbox that is not there, a database that was away for too long.
                 What was recorded stays recorded.
         """
+        await self._answerer.check_models()
         timer = asyncio.get_running_loop().call_later(self._longest.total_seconds(), self.end_soon)
         try:
             async with asyncio.TaskGroup() as group:

@@ -271,6 +271,8 @@ async def load_chunk(session: AsyncSession, run_id: UUID, chunk: Chunk) -> list[
     ]
 
 
+# The range stands on both sides of the join: the tables were filled a moment ago and have no statistics yet, and the
+# planner would read all items of the task for every sample of the chunk.
 _LOAD_CHUNK = text("""
     SELECT s.id, s.sample_index, s.status, i.dataset_row::text, i.prompt, i.target, s.output_text, s.extracted_output,
            s.response_id
@@ -278,6 +280,7 @@ _LOAD_CHUNK = text("""
     JOIN run_items i ON i.run_id = s.run_id AND i.task_no = s.task_no AND i.sample_index = s.sample_index
     WHERE s.run_id = :run_id AND s.task_no = :task_no AND s.model_no = :model_no
       AND s.sample_index BETWEEN :first_index AND :last_index AND s.status IN ('queued', 'ready_to_score')
+      AND i.sample_index BETWEEN :first_index AND :last_index
     ORDER BY s.sample_index
 """)
 

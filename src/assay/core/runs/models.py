@@ -25,6 +25,8 @@ UNMEASURED = (
     "AND run_samples.reasoning_tokens IS NULL AND (run_samples.output_text <> '' OR run_samples.reasoning <> '')"
 )
 """Samples that have text and no figure of its tokens (M§2.10)."""
+LIVE = "status IN ('queued', 'in_progress', 'finalizing', 'cancelling')"
+"""SQL for runs that have not ended, written out so that the planner can use the index of those."""
 
 
 class RunRow(OwnedMixin, Base):
@@ -34,6 +36,7 @@ class RunRow(OwnedMixin, Base):
     __table_args__ = (
         enum_check("status", RunStatus),
         Index("ix_runs_project_id_id", "project_id", "id"),
+        Index("ix_runs_project_id_status_id", "project_id", "status", "id"),
         Index("ix_runs_suite_id_id", "suite_id", "id"),
         Index(
             "uq_runs_suite_id_import_key",
@@ -42,6 +45,7 @@ class RunRow(OwnedMixin, Base):
             unique=True,
             postgresql_where=text("import_key IS NOT NULL AND deleted_at IS NULL"),
         ),
+        Index("ix_runs_live", "id", postgresql_where=text(LIVE)),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -82,6 +86,8 @@ class RunRow(OwnedMixin, Base):
     agent_name: Mapped[str | None]
     agent_version: Mapped[str | None]
     agent_effort: Mapped[str | None]
+    webhook_endpoint_id: Mapped[UUID | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="SET NULL"))
+    """Who is told of changes of the status."""
     cost_usd: Mapped[Decimal | None]
     input_tokens: Mapped[int | None] = mapped_column(BigInteger)
     output_tokens: Mapped[int | None] = mapped_column(BigInteger)

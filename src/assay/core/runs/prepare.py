@@ -18,6 +18,7 @@ from assay.core.runs.errors import RunInputError, RunStoppedError
 from assay.core.runs.ledger import Execution, NewItem, NewSample
 from assay.core.runs.models import RunRow
 from assay.core.runs.plan import RunPlan, load_plan
+from assay.core.runs.transitions import announce
 from assay.core.runs.types import RunStatus
 from assay.core.suites.compile import CompiledTask, PreprocessPlan
 from assay.core.suites.manifest.schema import Dataset
@@ -103,6 +104,7 @@ async def prepare_run(
             await ledger.plan_chunks(session, execution.run_id)
             run.status = RunStatus.IN_PROGRESS.value
             run.started_at = run.started_at or utc_now()
+            await announce(session, run)
         chunks = await ledger.count_chunks(session, execution.run_id)
     wanted = -(-plan.config.effective_generation_concurrency // SAMPLES_PER_LANE)
     return Preparation(max(1, min(wanted, chunks)), plan.score_groups)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -94,6 +95,18 @@ async def lock_run(session: AsyncSession, run_id: UUID) -> RunRow:
     if row is None:
         raise RunNotFoundError(f"Run {run_id} does not exist.")
     return row
+
+
+async def list_silent_runs(session: AsyncSession, *, since: datetime, limit: int) -> Sequence[RunRow]:
+    """Runs that Assay carries out itself, are not over, and of which nothing was written since the given instant."""
+    live = [status.value for status in RunStatus if not status.is_terminal]
+    query = (
+        select(RunRow)
+        .where(RunRow.status.in_(live), RunRow.updated_at < since, RunRow.agent_name.is_(None))
+        .order_by(RunRow.updated_at)
+        .limit(limit)
+    )
+    return (await session.scalars(query)).all()
 
 
 async def list_runs(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,8 +20,11 @@ from assay.core.projects.types import Principal
 from assay.core.runs import repository
 from assay.core.runs.errors import RunInputError, RunNotFoundError, RunStateError
 from assay.core.runs.models import RunRow
+from assay.core.runs.repository import OverviewCounts
+from assay.core.runs.transitions import announce
 from assay.core.runs.types import (
     MAX_CONCURRENCY,
+    UNSETTLED,
     Run,
     RunConfig,
     RunFilter,
@@ -34,6 +38,7 @@ from assay.core.runs.types import (
 from assay.core.suites.manifest import parse_manifest, refuse_unsupported
 from assay.core.suites.service import get_suite_version
 from assay.core.suites.sharing import organizations_of
+from assay.core.suites.types import SuiteVersion
 from assay.db.paging import Page, UnknownCursorError
 from assay.gateway.catalog import Catalog
 from assay.gateway.generation import resolve_generation
@@ -43,6 +48,8 @@ from assay.kit.ids import new_id
 
 EVAL_RUN_WORKFLOW = "eval_run"
 MAX_MODELS = 20
+SILENCE = timedelta(minutes=1)
+"""How long nothing may be written of a live run before its start is repeated."""
 
 
 def workflow_id(run_id: UUID, execution: int) -> str:
@@ -59,6 +66,7 @@ async def create_run(
     config: RunConfig,
     suite_version: int | None = None,
     metadata: Mapping[str, str] | None = None,
+    webhook_endpoint_id: UUID | None = None,
 ) -> Run:
     """Queue a run of a suite's version (the active one unless given).
 
@@ -70,11 +78,7 @@ async def create_run(
         MetadataError: The metadata is out of bounds.
     """
     version = await get_suite_version(session, principal, suite_id=suite_id, version=suite_version)
-    manifest = parse_manifest(version.manifest)
-    # Suites that were imported name datasets that are not here.
-    refuse_unsupported(manifest)
-    task_order = [task.id for task in manifest.tasks]
-    _check_config(config, task_order)
+    task_order = check_run_config(config, version)
     await _check_models(catalog, config)
     now = utc_now()
     row = RunRow(
@@ -97,6 +101,7 @@ async def create_run(
         max_samples_per_task=config.max_samples_per_task,
         max_workflow_sample_activities=config.max_workflow_sample_activities,
         labels=check_metadata(metadata),
+        webhook_endpoint_id=webhook_endpoint_id,
         total=0,
         completed=0,
         failed=0,
@@ -182,9 +187,11 @@ async def stop_row(session: AsyncSession, row: RunRow) -> None:
     row.updated_at = utc_now()
     if row.imported:
         row.status, row.cancelled_at = RunStatus.CANCELLED.value, row.updated_at
+        await announce(session, row)
         return
     row.status = RunStatus.CANCELLING.value
     await enqueue(session, _command(row, Action.CANCEL))
+    await announce(session, row)
 
 
 async def rerun_failed_samples(session: AsyncSession, principal: Principal, *, run_id: UUID) -> Run:
@@ -222,6 +229,20 @@ async def retry_run(session: AsyncSession, principal: Principal, *, run_id: UUID
     return repository.to_run(row, principal.organization_id)
 
 
+async def revive_silent_runs(session: AsyncSession, *, limit: int = 500) -> int:
+    """Start again whatever should be going on and may not be: its start, or the durable engine's state, was lost.
+
+    For a background task. An execution that is going on keeps its workflow id, so starting it again does nothing.
+
+    Returns:
+        How many runs were looked after.
+    """
+    silent = await repository.list_silent_runs(session, since=utc_now() - SILENCE, limit=limit)
+    for row in silent:
+        await enqueue(session, _command(row, Action.START))
+    return len(silent)
+
+
 async def list_samples(
     session: AsyncSession,
     principal: Principal,
@@ -247,6 +268,9 @@ async def list_samples(
         position = await repository.find_sample_key(session, run_id=run_id, sample_id=after)
         if position is None:
             raise UnknownCursorError
+    if sample_filter.status in UNSETTLED and row.total == row.completed + row.failed:
+        # Known without looking at each of them.
+        return Page(items=(), has_more=False)
     return await repository.list_samples(
         session,
         run,
@@ -263,8 +287,13 @@ async def get_run_overview(session: AsyncSession, principal: Principal, *, run_i
     Raises:
         RunNotFoundError: Not visible to the caller.
     """
-    run = await get_run(session, principal, run_id=run_id)
-    counts = await repository.overview_counts(session, run_id, metric)
+    row = await get_run_row(session, principal, run_id)
+    (run,) = await show_runs(session, principal, [row])
+    # A trial that was carried out elsewhere may have an error and a score.
+    if run.status is RunStatus.COMPLETED and not row.imported:
+        counts = _counts_at_end(run, metric)
+    else:
+        counts = await repository.overview_counts(session, run_id, metric)
     retried = await repository.count_retried(session, run_id)
     return RunOverview(
         run=run,
@@ -279,6 +308,23 @@ async def get_run_overview(session: AsyncSession, principal: Principal, *, run_i
         ),
         cost_usd=counts.cost_usd,
         tokens=TokenCounts(counts.input, counts.output, counts.cached, counts.reasoning),
+    )
+
+
+def _counts_at_end(run: Run, metric: str) -> OverviewCounts:
+    """What the samples of a completed run add up to, which was summed when it ended."""
+    means: Mapping[str, float | None] = (run.metrics or {}).get("overall", {})
+    return OverviewCounts(
+        total=run.total,
+        completed=run.completed,
+        failed=run.failed,
+        errored=run.failed,
+        average=means.get(metric),
+        cost_usd=run.cost_usd,
+        input=run.tokens.input,
+        output=run.tokens.output,
+        cached=run.tokens.cached,
+        reasoning=run.tokens.reasoning,
     )
 
 
@@ -315,6 +361,7 @@ async def _requeue(session: AsyncSession, row: RunRow) -> None:
 async def _start(session: AsyncSession, row: RunRow) -> None:
     await session.flush()
     await enqueue(session, _command(row, Action.START))
+    await announce(session, row)
 
 
 def _command(row: RunRow, action: Action) -> WorkflowCommand:
@@ -330,7 +377,20 @@ def _command(row: RunRow, action: Action) -> WorkflowCommand:
     )
 
 
-def _check_config(config: RunConfig, task_order: Sequence[str]) -> None:
+def check_run_config(config: RunConfig, version: SuiteVersion) -> list[str]:
+    """Check all of a configuration but its models, which may be configured later.
+
+    Returns:
+        The version's task ids, in the manifest's order.
+
+    Raises:
+        UnsupportedManifestError: The suite was imported and cannot be run here.
+        RunInputError: A field is out of bounds, or a task does not exist.
+    """
+    manifest = parse_manifest(version.manifest)
+    # Suites that were imported name datasets that are not here.
+    refuse_unsupported(manifest)
+    task_order = [task.id for task in manifest.tasks]
     if not 1 <= len(config.models) <= MAX_MODELS:
         raise RunInputError(f"`models` must name 1 to {MAX_MODELS} models.", param="models")
     if len(set(config.models)) != len(config.models):
@@ -345,6 +405,7 @@ def _check_config(config: RunConfig, task_order: Sequence[str]) -> None:
         if value is not None and not 1 <= value <= 2**31 - 1:
             raise RunInputError(f"`{name}` must be at least 1.", param=name)
     resolve_generation(config.generation)
+    return task_order
 
 
 def _check_task_ids(config: RunConfig, task_order: Sequence[str]) -> None:

@@ -54,6 +54,10 @@ class SampleStatus(StrEnum):
     FAILED = "failed"
 
 
+UNSETTLED = frozenset(SampleStatus) - {SampleStatus.COMPLETED, SampleStatus.FAILED}
+"""Statuses of samples that are still to be carried out, or under way."""
+
+
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
     """Token sums; None means that nobody reported any, which is not zero."""

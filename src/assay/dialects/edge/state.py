@@ -12,6 +12,8 @@ from assay.core.files.store import FileStore
 from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
 from assay.core.projects.types import Principal
+from assay.core.schedules.types import ClockReader
+from assay.core.webhooks.types import WebhookTools
 from assay.db.engine import SessionFactory
 from assay.gateway.catalog import Catalog
 
@@ -29,6 +31,10 @@ class ApiState:
     history: HistoryImporter
     wake_dispatcher: Callable[[], None]
     """Told after each commit, so that what the outbox holds starts at once."""
+    webhooks: WebhookTools
+    """Checks where webhooks may go, and encrypts their secrets."""
+    clock: ClockReader
+    """Knows when schedules fire next."""
 
 
 def state_of(request: Request) -> ApiState:

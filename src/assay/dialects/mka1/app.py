@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from assay.dialects.mka1.routes import boards, files, imports, models, runs, samples, shares, suites, trajectories
+from assay.dialects.mka1.routes import (
+    boards,
+    deliveries,
+    files,
+    imports,
+    models,
+    runs,
+    samples,
+    schedules,
+    shares,
+    suites,
+    trajectories,
+)
 
 PREFIX = "/api/v1/"
 """Every path of the dialect begins with this, and none of another dialect's does."""
@@ -20,6 +32,8 @@ def routers() -> list[APIRouter]:
         samples.router,
         imports.router,
         trajectories.router,
+        schedules.router,
+        deliveries.router,
         files.router,
         models.router,
     ]

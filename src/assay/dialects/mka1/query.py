@@ -47,6 +47,11 @@ def _indexes(value: str | None) -> list[int] | None:
     return [int(part) for part in parts]
 
 
+def parse_flag(value: str | None) -> bool | None:
+    """What a boolean that travels as text says."""
+    return None if value is None else value in {"true", "1"}
+
+
 def parse_sample_indexes(value: str | None) -> list[int] | None:
     """One index or a comma list, as numbers."""
     return _indexes(value)
@@ -61,13 +66,18 @@ AfterSuite = Annotated[UUID | None, Query(), _cursor(Prefix.SUITE)]
 AfterVersion = Annotated[UUID | None, Query(), _cursor(Prefix.VERSION)]
 AfterRun = Annotated[UUID | None, Query(), _cursor(Prefix.RUN)]
 AfterSample = Annotated[UUID | None, Query(), _cursor(Prefix.SAMPLE)]
+AfterSchedule = Annotated[UUID | None, Query(), _cursor(Prefix.SCHEDULE)]
+AfterFire = Annotated[UUID | None, Query(), _cursor(Prefix.FIRE)]
 AfterFile = Annotated[UUID | None, Query(), _cursor(Prefix.FILE)]
+AfterEvent = Annotated[UUID | None, Query(), _cursor(Prefix.EVENT)]
 SuiteIdFilter = Annotated[UUID | None, Query(), _identifier(Prefix.SUITE)]
+RunIdFilter = Annotated[UUID | None, Query(), _identifier(Prefix.RUN)]
 PageLimit = Annotated[int, Query(ge=1, le=100)]
 SamplePageLimit = Annotated[int, Query(ge=1, le=500)]
 FilePageLimit = Annotated[int, Query(ge=1, le=10_000)]
 SuiteVersionPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
 SuiteVersionFilter = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
+Flag = Annotated[str | None, Query(description="true, false, 1 or 0.", pattern="^(true|false|1|0)$")]
 SampleIndexFilter = Annotated[
     str | None, Query(description="One index or a comma list."), AfterValidator(_checked_indexes)
 ]

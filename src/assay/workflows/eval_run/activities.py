@@ -25,7 +25,9 @@ from assay.core.runs.lane import LONGEST_LANE, Lane, LaneShare, LaneTools
 from assay.core.runs.ledger import Execution
 from assay.core.runs.plan import load_plan
 from assay.core.runs.prepare import prepare_run
+from assay.core.schedules.firing import start_after_run
 from assay.db.faults import is_transient
+from assay.db.session import transaction
 from assay.kit.errors import DomainError, ErrorKind
 from assay.workflows.eval_run.shared import (
     CANCEL,
@@ -59,12 +61,21 @@ class EvalRunActivities:
     Args:
         tools: Database, models and sandbox.
         store: Where files are.
+        wake_dispatcher: Told when the end of a run has let another one start.
         longest_lane: After this long an activity that works through samples returns, to be followed by another.
     """
 
-    def __init__(self, tools: LaneTools, store: FileStore, *, longest_lane: timedelta = LONGEST_LANE) -> None:
+    def __init__(
+        self,
+        tools: LaneTools,
+        store: FileStore,
+        *,
+        wake_dispatcher: Callable[[], None],
+        longest_lane: timedelta = LONGEST_LANE,
+    ) -> None:
         self._tools = tools
         self._store = store
+        self._wake = wake_dispatcher
         self._longest_lane = longest_lane
 
     def all(self) -> Sequence[Callable[..., Any]]:
@@ -114,17 +125,33 @@ class EvalRunActivities:
         execution = _execution(reference)
         async with self._explained(execution), _beating():
             await finish_run(self._tools.sessions, store=self._store, execution=execution)
+        await self._start_waiting(execution)
 
     @activity.defn(name=FAIL)
     async def fail(self, request: FailInput) -> None:
         """Mark the run as failed."""
         error = {"code": request.code, "message": request.message}
         await fail_run(self._tools.sessions, execution=_execution(request), error=error)
+        await self._start_waiting(_execution(request))
 
     @activity.defn(name=CANCEL)
     async def cancel(self, reference: RunRef) -> None:
         """Mark the run as cancelled."""
         await mark_cancelled(self._tools.sessions, execution=_execution(reference))
+        await self._start_waiting(_execution(reference))
+
+    async def _start_waiting(self, execution: Execution) -> None:
+        """Start what the run's schedule held back until the run had ended.
+
+        The run has ended whatever comes of it, and what is left undone here the reconciler does.
+        """
+        try:
+            async with transaction(self._tools.sessions) as session:
+                await start_after_run(session, catalog=self._tools.gateway.catalog, run_id=execution.run_id)
+        except Exception:
+            _log.warning("waiting_fire_not_started", run_id=str(execution.run_id), exc_info=True)
+        else:
+            self._wake()
 
     @asynccontextmanager
     async def _explained(self, execution: Execution) -> AsyncGenerator[None]:

@@ -17,24 +17,26 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, is_cancelled_exception
 
-from assay.workflows.eval_run.shared import (
-    CANCEL,
-    DEFAULT_ACTIVITIES_PER_EXECUTION,
-    EXECUTE,
-    FAIL,
-    FINISH,
-    PREPARE,
-    SCORE_GROUP,
-    STOPPED,
-    WORKFLOW,
-    EvalRunInput,
-    FailInput,
-    LaneInput,
-    LaneReport,
-    Prepared,
-    RunRef,
-    ScoreGroupInput,
-)
+# Nothing but names and values: the sandbox need not load it anew for every execution.
+with workflow.unsafe.imports_passed_through():
+    from assay.workflows.eval_run.shared import (
+        CANCEL,
+        DEFAULT_ACTIVITIES_PER_EXECUTION,
+        EXECUTE,
+        FAIL,
+        FINISH,
+        PREPARE,
+        SCORE_GROUP,
+        STOPPED,
+        WORKFLOW,
+        EvalRunInput,
+        FailInput,
+        LaneInput,
+        LaneReport,
+        Prepared,
+        RunRef,
+        ScoreGroupInput,
+    )
 
 # Activities beat once a second whatever they wait for, so this much silence means that the worker is dead or frozen. A
 # false alarm costs repeated calls, never a result: what the frozen worker still writes is as good as its successor's.

@@ -1,7 +1,7 @@
 """boards and imports
 
 Revision: 2b17cccd01da
-Follows: 7809b3d32779
+Follows: 13454d0e2309
 Made: 2026-11-22 04:34:25.768623
 """
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2b17cccd01da"
-down_revision = "7809b3d32779"
+down_revision = "13454d0e2309"
 branch_labels = None
 depends_on = None
 

@@ -302,6 +302,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
     )
     op.create_index("ix_runs_project_id_id", "runs", ["project_id", "id"], unique=False)
+    op.create_index("ix_runs_project_id_status_id", "runs", ["project_id", "status", "id"], unique=False)
     op.create_index("ix_runs_suite_id_id", "runs", ["suite_id", "id"], unique=False)
     op.create_table(
         "run_chunks",
@@ -399,6 +400,7 @@ def downgrade() -> None:
     op.drop_table("run_items")
     op.drop_table("run_chunks")
     op.drop_index("ix_runs_suite_id_id", table_name="runs")
+    op.drop_index("ix_runs_project_id_status_id", table_name="runs")
     op.drop_index("ix_runs_project_id_id", table_name="runs")
     op.drop_table("runs")
     op.drop_table("suite_versions")

@@ -1,0 +1,1 @@
+"""Temporal Schedules as the clock: each is kept equal to its row, and wakes the ledger when it strikes."""
