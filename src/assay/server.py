@@ -17,6 +17,7 @@ from sqlalchemy import text
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
 from assay.core.webhooks.types import WebhookTools
 from assay.dialects.edge.state import ApiState
@@ -25,6 +26,7 @@ from assay.dialects.mka1 import openapi
 from assay.dialects.mka1.errors import envelope
 from assay.kit.logging import log_context
 from assay.metrics import REQUEST_SECONDS, REQUESTS
+from assay.outbound.client import GuardedClient
 from assay.runtime import Runtime, outbound_policy
 from assay.workflows.schedules.adapter import TemporalClock
 from assay.workflows.schedules.reading import ClockReadings
@@ -38,14 +40,21 @@ OpenState = Callable[[], AbstractAsyncContextManager[ApiState]]
 
 def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiState:
     """What the routes need of a runtime."""
+    settings = runtime.settings
     return ApiState(
         sessions=runtime.sessions,
         authenticator=Authenticator(),
         files=runtime.files,
-        max_file_bytes=runtime.settings.files.max_bytes,
+        max_file_bytes=settings.files.max_bytes,
         catalog=runtime.gateway.catalog,
+        history=HistoryImporter(
+            runtime.sessions,
+            GuardedClient(outbound_policy(settings)),
+            hub_url=settings.imports.hub_url,
+            folder=settings.imports.folder,
+        ),
         wake_dispatcher=wake_dispatcher,
-        webhooks=WebhookTools(outbound_policy(runtime.settings), runtime.secrets),
+        webhooks=WebhookTools(outbound_policy(settings), runtime.secrets),
         clock=ClockReadings(TemporalClock(runtime.temporal, task_queue=runtime.settings.temporal.task_queue)),
     )
 
@@ -61,7 +70,10 @@ def create_app(open_state: OpenState) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with open_state() as state:
             app.state.api = state
-            yield
+            try:
+                yield
+            finally:
+                await state.history.close()
 
     app = FastAPI(
         title="Assay",

@@ -103,6 +103,17 @@ class OutboundSettings(BaseSettings):
     )
 
 
+class ImportSettings(BaseSettings):
+    """Imports of historical results."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_IMPORTS_", frozen=True)
+
+    hub_url: str = Field(default="https://huggingface.co", description="Hugging Face Hub, or a mirror of it.")
+    folder: Path | None = Field(
+        default=None, description="Folder with repositories as subfolders `owner/name`, read instead of the hub."
+    )
+
+
 class CoreSettings(BaseSettings):
     """Where Assay keeps its things, and who may come in."""
 
@@ -135,6 +146,7 @@ class Settings(BaseModel):
     temporal: TemporalSettings = Field(default_factory=TemporalSettings)
     files: FileSettings = Field(default_factory=FileSettings)
     log: LogSettings = Field(default_factory=LogSettings)
+    imports: ImportSettings = Field(default_factory=ImportSettings)
     providers: ProviderSettings = Field(default_factory=ProviderSettings)
     outbound: OutboundSettings = Field(default_factory=OutboundSettings)
 

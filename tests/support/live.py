@@ -25,7 +25,15 @@ from tests.support.model_server import Behaviour, ModelServer
 from assay.dialects.edge.state import ApiState
 from assay.runtime import Addresses, Runtime, open_runtime
 from assay.server import api_state, create_app
-from assay.settings import CoreSettings, FileSettings, ProviderSettings, Settings, TemporalSettings
+from assay.settings import (
+    CoreSettings,
+    FileSettings,
+    ImportSettings,
+    OutboundSettings,
+    ProviderSettings,
+    Settings,
+    TemporalSettings,
+)
 from assay.worker import running_worker
 
 T = TypeVar("T")
@@ -54,6 +62,8 @@ class LiveServer:
         task_queue: Temporal queue; give each server on a shared Temporal its own.
         behaviour: What the mock provider does; change it through ``models.behaviour`` while the server runs.
         max_file_bytes: Largest upload.
+        imports: Where historical results are read; an empty folder of the server's own unless given.
+        outbound: Which private hosts may be called.
     """
 
     def __init__(
@@ -64,12 +74,16 @@ class LiveServer:
         task_queue: str = "assay",
         behaviour: Behaviour | None = None,
         max_file_bytes: int = 512 * 1024 * 1024,
+        imports: ImportSettings | None = None,
+        outbound: OutboundSettings | None = None,
     ) -> None:
         self._addresses = addresses
         self._folder = folder
         self._task_queue = task_queue
         self._behaviour = behaviour or Behaviour()
         self._max_file_bytes = max_file_bytes
+        self._imports = imports or ImportSettings(folder=folder / "imports")
+        self._outbound = outbound or OutboundSettings()
         self._thread = threading.Thread(target=self._run, name="live-server", daemon=True)
         self._started = threading.Event()
         self._failure: BaseException | None = None
@@ -148,6 +162,8 @@ class LiveServer:
             core=CoreSettings(home=self._folder, config=None),
             files=FileSettings(max_bytes=self._max_file_bytes),
             temporal=TemporalSettings(task_queue=self._task_queue),
+            imports=self._imports,
+            outbound=self._outbound,
             providers=ProviderSettings(openai_api_key=SecretStr("sk-test"), openai_base_url=models.url),
         )
         async with (

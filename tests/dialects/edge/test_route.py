@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.files.store import open_file_store
+from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
 from assay.core.projects.models import OrganizationRow
 from assay.core.projects.service import create_organization
@@ -32,6 +33,7 @@ from assay.dialects.edge.state import ApiState, session_of, state_of
 from assay.dialects.mka1.errors import describe_invalid, render_error
 from assay.gateway.catalog import Catalog
 from assay.kit.errors import ConflictError, DomainError
+from assay.outbound.client import GuardedClient
 from assay.outbound.policy import OutboundPolicy
 
 TOKEN = "mk-0123456789-0123456789"
@@ -130,6 +132,7 @@ async def http(
         files=open_file_store(None, folder=tmp_path),
         max_file_bytes=1,
         catalog=Catalog(()),
+        history=HistoryImporter(sessions, GuardedClient(OutboundPolicy()), hub_url="https://hub.example"),
         wake_dispatcher=surroundings.wake,
         webhooks=WebhookTools(OutboundPolicy.of([], []), None),
         clock=_NoClock(),

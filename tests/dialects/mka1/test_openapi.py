@@ -58,7 +58,15 @@ async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str | int]:
         run = await client.call("evals.create_run", suite_id=suite.id, models=["openai/m"])
         file = await upload(client, b"x", purpose="user_data")
         await client.finished(run.id)
-    return {"suite_id": suite.id, "run_id": run.id, "file_id": file.id, "version": 1, "model_id": "simulator/x"}
+    return {
+        "suite_id": suite.id,
+        "run_id": run.id,
+        "file_id": file.id,
+        "version": 1,
+        "model_id": "simulator/x",
+        "sample_index": 0,
+        "org_id": "org_" + "0" * 32,
+    }
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=[operation.label for operation in OPERATIONS])

@@ -17,7 +17,7 @@ from assay.core.runs import repository
 from assay.core.runs.artifacts import stream_samples
 from assay.core.runs.errors import RunIncompleteError, RunNotFoundError, RunStoppedError
 from assay.core.runs.ledger import Execution, allow_long_statements
-from assay.core.runs.metrics import compute_metrics
+from assay.core.runs.metrics import compute_metrics, measured
 from assay.core.runs.models import RunRow
 from assay.core.runs.plan import RunPlan, load_plan
 from assay.core.runs.transitions import announce
@@ -46,7 +46,7 @@ async def finish_run(sessions: SessionFactory, *, store: FileStore, execution: E
     plan, group_metrics = begun
     async with transaction(sessions) as session:
         await allow_long_statements(session)
-        metrics = await compute_metrics(session, plan, group_metrics=group_metrics)
+        metrics = await compute_metrics(session, measured(plan), group_metrics=group_metrics)
         totals = (await session.execute(_TOTALS, {"run_id": execution.run_id})).one()
     async with transaction(sessions) as session:
         samples_file_id = await _write_samples(session, sessions, plan, store=store)

@@ -3,13 +3,43 @@
 from __future__ import annotations
 
 from assay.core.runs.types import RunStatus
-from assay.kit.errors import ConflictError, InvalidError, NotFoundError
+from assay.kit.errors import ConflictError, InvalidError, LimitError, NotFoundError
 
 
 class RunNotFoundError(NotFoundError):
     """No such run is visible to the caller."""
 
     code = "run_not_found"
+
+
+class SampleNotFoundError(NotFoundError):
+    """The run has no such sample, or the sample lacks the part that was asked for."""
+
+    code = "sample_not_found"
+
+
+class TrajectoryTooLargeError(LimitError):
+    """Steps and logs take more bytes than are kept."""
+
+    code = "trajectory_too_large"
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(
+            f"`steps` and `logs` have {size:,} bytes; at most {limit:,} are kept. Shorten logs or long observations.",
+            data={"bytes": size, "limit": limit},
+        )
+
+
+class ClipTooLargeError(LimitError):
+    """An inline clip is too large to be sent."""
+
+    code = "clip_too_large"
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(
+            f"The clip has {size:,} bytes; at most {limit:,} are sent. Its row is in the dataset's file.",
+            data={"bytes": size, "limit": limit},
+        )
 
 
 class RunInputError(InvalidError):

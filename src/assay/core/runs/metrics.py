@@ -10,7 +10,8 @@ it rests on and the number of completed samples that lack it; a mean over nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -21,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.runs.plan import RunPlan
 from assay.core.suites.compile import CompiledTask
-from assay.core.suites.manifest.schema import Aggregation
+from assay.core.suites.manifest.schema import Aggregation, Metric
 from assay.core.suites.rendering import choices_for
 from assay.scoring.aggregation import Aggregate, MetricAccumulator, accumulator_from_moments
 from assay.scoring.classification import ClassificationAccumulator
@@ -29,6 +30,35 @@ from assay.scoring.scorers import LabelScorer, Scored, ScoredOutput
 
 Group = tuple[int, int]
 """Ordinals of task and model."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredTask:
+    """What metrics need to know of a task."""
+
+    id: str
+    metrics: tuple[Metric, ...]
+    """As its author stated them."""
+    labels: CompiledTask | None = None
+    """Set when answers are labels, which are read again for the confusion matrix."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRun:
+    """What metrics need to know of a run; a sample's ordinals are places in ``tasks`` and ``models``."""
+
+    run_id: UUID
+    models: Sequence[str]
+    tasks: Sequence[MeasuredTask]
+
+
+def measured(plan: RunPlan) -> MeasuredRun:
+    """A run that was carried out here."""
+    tasks = [
+        MeasuredTask(task.id, task.metrics, task if isinstance(task.scorer, LabelScorer) else None)
+        for task in plan.tasks
+    ]
+    return MeasuredRun(plan.run_id, plan.models, tasks)
 
 
 @dataclass(slots=True)
@@ -73,35 +103,35 @@ class _Tally:
 
 
 async def compute_metrics(
-    session: AsyncSession, plan: RunPlan, *, group_metrics: Mapping[str, Mapping[str, float]]
+    session: AsyncSession, run: MeasuredRun, *, group_metrics: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Any]:
     """All metrics of a run, JSON-ready.
 
     Args:
         session: Where its samples are.
-        plan: The run.
+        run: The run.
         group_metrics: Metrics that graders of whole groups returned, by ``"<task ordinal>/<model ordinal>"``.
     """
-    tallies = await _tally_groups(session, plan.run_id)
-    await _add_metrics(session, plan, tallies)
+    tallies = await _tally_groups(session, run.run_id)
+    await _add_metrics(session, run, tallies)
     labels = {
-        task_no: await _classify(session, plan, task_no)
-        for task_no, task in enumerate(plan.tasks)
-        if isinstance(task.scorer, LabelScorer)
+        task_no: await _classify(session, run.run_id, task_no, task.labels)
+        for task_no, task in enumerate(run.tasks)
+        if task.labels is not None
     }
-    by_model = {model: _merged(tallies, model_no=number) for number, model in enumerate(plan.models)}
+    by_model = {model: _merged(tallies, model_no=number) for number, model in enumerate(run.models)}
     return {
         "overall": _means(_merged(tallies).aggregates()),
         "by_model": {model: _means(tally.aggregates()) for model, tally in by_model.items()},
         "by_task": {
-            task.id: _task_metrics(plan, task_no, tallies, group_metrics, labels.get(task_no, {}))
-            for task_no, task in enumerate(plan.tasks)
+            task.id: _task_metrics(run, task_no, tallies, group_metrics, labels.get(task_no, {}))
+            for task_no, task in enumerate(run.tasks)
         },
     }
 
 
 def _task_metrics(
-    plan: RunPlan,
+    run: MeasuredRun,
     task_no: int,
     tallies: Mapping[Group, _Tally],
     group_metrics: Mapping[str, Mapping[str, float]],
@@ -109,7 +139,7 @@ def _task_metrics(
 ) -> dict[str, Any]:
     described = _describe(_merged(tallies, task_no=task_no))
     by_model: dict[str, dict[str, Any]] = {}
-    for model_no, model in enumerate(plan.models):
+    for model_no, model in enumerate(run.models):
         one = _describe(tallies.get((task_no, model_no), _Tally()))
         one["metrics"].update(group_metrics.get(f"{task_no}/{model_no}", {}))
         if model_no in labels:
@@ -117,9 +147,9 @@ def _task_metrics(
             one["metrics"].update(_label_metrics(labels[model_no]))
             one["intervals"].update(_label_intervals(labels[model_no]))
         by_model[model] = one
-    if len(plan.models) == 1:
+    if len(run.models) == 1:
         # With one model there is nothing to mix, so its label metrics and group metrics are the task's.
-        only = by_model[plan.models[0]]
+        only = by_model[run.models[0]]
         described["metrics"], described["intervals"] = only["metrics"], only["intervals"]
     return {**described, "by_model": by_model}
 
@@ -135,15 +165,35 @@ def _describe(tally: _Tally) -> dict[str, Any]:
             "failed": tally.failed,
             "scored": tally.scored,
         },
-        "tokens": {
-            "input": tally.input,
-            "output": tally.output,
-            "cached": tally.cached,
-            "reasoning": tally.reasoning,
-            "estimated": tally.estimated,
-        },
+        "tokens": _describe_tokens(tally),
         "cost_usd": None if tally.cost_usd is None else float(tally.cost_usd),
     }
+
+
+def _describe_tokens(tally: _Tally) -> dict[str, Any]:
+    return {
+        "input": tally.input,
+        "output": tally.output,
+        "cached": tally.cached,
+        "reasoning": tally.reasoning,
+        "estimated": tally.estimated,
+    }
+
+
+async def refresh_tokens(session: AsyncSession, run: MeasuredRun, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The same metrics with the token sums of their tasks taken from the samples anew."""
+    tallies = await _tally_groups(session, run.run_id)
+    refreshed = copy.deepcopy(dict(metrics))
+    by_task: dict[str, Any] = refreshed.get("by_task", {})
+    for task_no, task in enumerate(run.tasks):
+        if task.id not in by_task:
+            continue
+        by_task[task.id]["tokens"] = _describe_tokens(_merged(tallies, task_no=task_no))
+        by_model: dict[str, Any] = by_task[task.id].get("by_model", {})
+        for model_no, model in enumerate(run.models):
+            if model in by_model:
+                by_model[model]["tokens"] = _describe_tokens(tallies.get((task_no, model_no), _Tally()))
+    return refreshed
 
 
 def describe_interval(aggregate: Aggregate) -> dict[str, Any]:
@@ -198,22 +248,22 @@ _TALLY = text("""
 """)
 
 
-async def _add_metrics(session: AsyncSession, plan: RunPlan, tallies: Mapping[Group, _Tally]) -> None:
-    found = await session.execute(_MOMENTS, {"run_id": plan.run_id})
+async def _add_metrics(session: AsyncSession, run: MeasuredRun, tallies: Mapping[Group, _Tally]) -> None:
+    found = await session.execute(_MOMENTS, {"run_id": run.run_id})
     for row in found:
-        task = plan.tasks[int(row.task_no)]
+        task = run.tasks[int(row.task_no)]
         if row.metric in _omitted(task):
             continue
         tallies[row.task_no, row.model_no].accumulators[row.metric] = accumulator_from_moments(
             count=row.n, mean=row.mean, variance=row.variance, binary=row.is_binary
         )
     for (task_no, _), tally in tallies.items():
-        for metric in plan.tasks[task_no].metrics:
+        for metric in run.tasks[task_no].metrics:
             if metric.aggregation is Aggregation.MEAN:
                 tally.accumulators.setdefault(metric.id, MetricAccumulator())
 
 
-def _omitted(task: CompiledTask) -> set[str]:
+def _omitted(task: MeasuredTask) -> set[str]:
     return {metric.id for metric in task.metrics if metric.aggregation is Aggregation.NONE}
 
 
@@ -229,13 +279,12 @@ _MOMENTS = text("""
 """)
 
 
-async def _classify(session: AsyncSession, plan: RunPlan, task_no: int) -> dict[int, dict[str, Any]]:
+async def _classify(session: AsyncSession, run_id: UUID, task_no: int, task: CompiledTask) -> dict[int, dict[str, Any]]:
     """Confusion matrix and F1 of a label task, by model ordinal."""
-    task = plan.tasks[task_no]
     if task.scorer is None:
         return {}
     accumulators: dict[int, ClassificationAccumulator] = {}
-    for row in await session.execute(_LABELS, {"run_id": plan.run_id, "task_no": task_no}):
+    for row in await session.execute(_LABELS, {"run_id": run_id, "task_no": task_no}):
         accumulator = accumulators.setdefault(row.model_no, ClassificationAccumulator(labels=task.choices or ()))
         choices = choices_for(task, {"choices": row.choices})
         outcome = task.scorer.score(ScoredOutput(row.extracted or "", row.extracted, row.target, choices))

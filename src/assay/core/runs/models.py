@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, SmallInteger, text
+from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Index, LargeBinary, SmallInteger, false, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -20,6 +20,11 @@ from assay.core.ownership import OwnedMixin
 from assay.core.runs.types import RunStatus, SampleStatus
 from assay.db.base import Base, enum_check
 
+UNMEASURED = (
+    "run_samples.input_tokens IS NULL AND run_samples.output_tokens IS NULL AND run_samples.cached_tokens IS NULL "
+    "AND run_samples.reasoning_tokens IS NULL AND (run_samples.output_text <> '' OR run_samples.reasoning <> '')"
+)
+"""Samples that have text and no figure of its tokens (M§2.10)."""
 LIVE = "status IN ('queued', 'in_progress', 'finalizing', 'cancelling')"
 """SQL for runs that have not ended, written out so that the planner can use the index of those."""
 
@@ -33,6 +38,13 @@ class RunRow(OwnedMixin, Base):
         Index("ix_runs_project_id_id", "project_id", "id"),
         Index("ix_runs_project_id_status_id", "project_id", "status", "id"),
         Index("ix_runs_suite_id_id", "suite_id", "id"),
+        Index(
+            "uq_runs_suite_id_import_key",
+            "suite_id",
+            "import_key",
+            unique=True,
+            postgresql_where=text("import_key IS NOT NULL AND deleted_at IS NULL"),
+        ),
         Index("ix_runs_live", "id", postgresql_where=text(LIVE)),
     )
 
@@ -63,6 +75,14 @@ class RunRow(OwnedMixin, Base):
     error: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     result_file_id: Mapped[UUID | None]
     samples_file_id: Mapped[UUID | None]
+    imported: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether its samples were carried out elsewhere: no workflow stands behind it."""
+    expected_samples: Mapped[int | None]
+    """How many samples an imported run is said to get."""
+    import_key: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    """Digest of what makes two imports into a suite the same."""
+    import_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    """Digest of the whole import, to tell a repetition from a reused key."""
     agent_name: Mapped[str | None]
     agent_version: Mapped[str | None]
     agent_effort: Mapped[str | None]
@@ -108,6 +128,7 @@ class SampleRow(Base):
             "sample_index",
             postgresql_where=text("status = 'failed'"),
         ),
+        Index("ix_run_samples_unmeasured", "run_id", postgresql_where=text(UNMEASURED)),
     )
 
     run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
@@ -131,6 +152,8 @@ class SampleRow(Base):
     reasoning_tokens: Mapped[int | None]
     tokens_estimated: Mapped[bool] = mapped_column(default=False)
     phase_timings: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    agent_seconds: Mapped[float | None]
+    """Length of the phase ``agent_execution``, read from ``phase_timings`` when the sample was imported."""
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
@@ -164,3 +187,31 @@ class SampleAttemptRow(Base):
     execution: Mapped[int]
     snapshot: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
+
+
+class TrajectoryRow(Base):
+    """What an agent did in one trial. Apart from the samples, because it is a hundred times as large as one.
+
+    ``steps`` and ``logs`` are JSON text as it is sent out again, so nothing in them is ever parsed or refused.
+    """
+
+    __tablename__ = "run_trajectories"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["run_id", "task_no", "model_no", "sample_index"],
+            ["run_samples.run_id", "run_samples.task_no", "run_samples.model_no", "run_samples.sample_index"],
+            name="fk_run_trajectories_run_samples",
+            ondelete="CASCADE",
+        ),
+    )
+
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
+    task_no: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    model_no: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    sample_index: Mapped[int] = mapped_column(primary_key=True)
+    schema_version: Mapped[str]
+    step_count: Mapped[int]
+    size_bytes: Mapped[int]
+    steps: Mapped[bytes]
+    logs: Mapped[bytes | None]
+    updated_at: Mapped[datetime]

@@ -42,17 +42,19 @@ from assay.core.runs.types import (
     TokenCounts,
 )
 from assay.core.suites.models import SuiteVersionRow
+from assay.core.suites.sharing import readable_by
 from assay.db.paging import Page, fetch_page
 from assay.kit.clock import utc_now
 
 
 async def find_run(session: AsyncSession, principal: Principal, *, run_id: UUID, lock: bool = False) -> RunRow | None:
-    """The row of a visible run, locked against other changes when asked.
+    """The row of a visible run, locked against other changes when asked; only its owner can lock one.
 
     Locks of a run's row neither keep its samples from being inserted nor wait for that, so a run can be cancelled while
     it is being laid out.
     """
-    query = select(RunRow).where(RunRow.id == run_id, visible_to(principal, RunRow))
+    access = visible_to(principal, RunRow) if lock else readable_by(principal, RunRow, RunRow.suite_id)
+    query = select(RunRow).where(RunRow.id == run_id, access)
     return await session.scalar(query.with_for_update(key_share=True) if lock else query)
 
 
@@ -74,6 +76,12 @@ async def find_run_for_work(session: AsyncSession, run_id: UUID) -> RunForWork |
     )
     found = (await session.execute(query)).one_or_none()
     return None if found is None else RunForWork(found[0], found[1], found[2])
+
+
+async def find_manifest(session: AsyncSession, suite_version_id: UUID) -> dict[str, Any]:
+    """The manifest of a suite version that a run of the caller's names."""
+    query = select(SuiteVersionRow.manifest).where(SuiteVersionRow.id == suite_version_id)
+    return (await session.execute(query)).scalar_one()
 
 
 async def lock_run(session: AsyncSession, run_id: UUID) -> RunRow:
@@ -107,12 +115,18 @@ async def list_runs(
     """Visible runs, newest first."""
     return await fetch_page(
         session,
-        select(RunRow).where(visible_to(principal, RunRow), *_run_conditions(run_filter)),
+        select(RunRow).where(_listed_for(principal, run_filter), *_run_conditions(run_filter)),
         sort=[RunRow.id],
         after=after,
         limit=limit,
-        within=visible_to(principal, RunRow, include_deleted=True),
+        within=readable_by(principal, RunRow, RunRow.suite_id, include_deleted=True),
     )
+
+
+def _listed_for(principal: Principal, run_filter: RunFilter) -> ColumnElement[bool]:
+    if run_filter.owned_only:
+        return visible_to(principal, RunRow)
+    return readable_by(principal, RunRow, RunRow.suite_id)
 
 
 def _run_conditions(run_filter: RunFilter) -> list[ColumnElement[bool]]:

@@ -6,6 +6,7 @@ Everything here only writes rows; the durable engine is told through the outbox,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -34,8 +35,9 @@ from assay.core.runs.types import (
     TokenCounts,
     TrialCounts,
 )
-from assay.core.suites.manifest import parse_manifest
+from assay.core.suites.manifest import parse_manifest, refuse_unsupported
 from assay.core.suites.service import get_suite_version
+from assay.core.suites.sharing import organizations_of
 from assay.core.suites.types import SuiteVersion
 from assay.db.paging import Page, UnknownCursorError
 from assay.gateway.catalog import Catalog
@@ -70,6 +72,7 @@ async def create_run(
 
     Raises:
         SuiteNotFoundError, SuiteVersionNotFoundError: Not visible to the caller.
+        UnsupportedManifestError: The suite was imported and cannot be run here.
         RunInputError: A field of the request is out of bounds, or a task does not exist.
         UnknownModelError: A model is not in the catalog, or ``auto`` has no default for its role.
         MetadataError: The metadata is out of bounds.
@@ -116,7 +119,8 @@ async def get_run(session: AsyncSession, principal: Principal, *, run_id: UUID) 
     Raises:
         RunNotFoundError: Not visible to the caller.
     """
-    return repository.to_run(await _get_row(session, principal, run_id), principal.organization_id)
+    (run,) = await show_runs(session, principal, [await get_run_row(session, principal, run_id)])
+    return run
 
 
 async def list_runs(
@@ -135,8 +139,17 @@ async def list_runs(
     if run_filter.suite_version is not None and run_filter.suite_id is None:
         raise RunInputError("`suite_version` needs `suite_id`: version numbers count per suite.", param="suite_version")
     page = await repository.list_runs(session, principal, run_filter, after=after, limit=limit)
-    runs = tuple(repository.to_run(row, principal.organization_id) for row in page.items)
-    return Page(items=runs, has_more=page.has_more)
+    return Page(items=await show_runs(session, principal, page.items), has_more=page.has_more)
+
+
+async def show_runs(session: AsyncSession, principal: Principal, rows: Sequence[RunRow]) -> tuple[Run, ...]:
+    """Runs as the caller sees them: of their true owners, whose files are nobody else's to download."""
+    organizations = await organizations_of(session, principal, [row.project_id for row in rows])
+    runs = (repository.to_run(row, organizations[row.project_id]) for row in rows)
+    return tuple(
+        run if run.project_id == principal.project_id else replace(run, result_file_id=None, samples_file_id=None)
+        for run in runs
+    )
 
 
 async def delete_run(session: AsyncSession, principal: Principal, *, run_id: UUID) -> None:
@@ -145,7 +158,7 @@ async def delete_run(session: AsyncSession, principal: Principal, *, run_id: UUI
     Raises:
         RunNotFoundError: Not visible to the caller.
     """
-    row = await _get_row(session, principal, run_id, lock=True)
+    row = await get_run_row(session, principal, run_id, lock=True)
     await stop_row(session, row)
     row.deleted_at = utc_now()
     await session.flush()
@@ -158,7 +171,7 @@ async def cancel_run(session: AsyncSession, principal: Principal, *, run_id: UUI
         RunNotFoundError: Not visible to the caller.
         RunStateError: It has completed or failed.
     """
-    row = await _get_row(session, principal, run_id, lock=True)
+    row = await get_run_row(session, principal, run_id, lock=True)
     status = RunStatus(row.status)
     if status in {RunStatus.COMPLETED, RunStatus.FAILED}:
         raise RunStateError(f"A {status.value} run cannot be cancelled.", status)
@@ -171,8 +184,12 @@ async def stop_row(session: AsyncSession, row: RunRow) -> None:
     status = RunStatus(row.status)
     if status.is_terminal or status is RunStatus.CANCELLING:
         return
-    row.status = RunStatus.CANCELLING.value
     row.updated_at = utc_now()
+    if row.imported:
+        row.status, row.cancelled_at = RunStatus.CANCELLED.value, row.updated_at
+        await announce(session, row)
+        return
+    row.status = RunStatus.CANCELLING.value
     await enqueue(session, _command(row, Action.CANCEL))
     await announce(session, row)
 
@@ -182,10 +199,11 @@ async def rerun_failed_samples(session: AsyncSession, principal: Principal, *, r
 
     Raises:
         RunNotFoundError: Not visible to the caller.
-        RunStateError: It has not completed, or has no failed sample (R4).
+        RunStateError: It has not completed, has no failed sample (R4), or was imported.
     """
-    row = await _get_row(session, principal, run_id, lock=True)
+    row = await get_run_row(session, principal, run_id, lock=True)
     status = RunStatus(row.status)
+    _refuse_imported(row)
     if status is not RunStatus.COMPLETED:
         raise RunStateError(f"Only a completed run can rerun its failed samples; this one is {status.value}.", status)
     if row.failed == 0:
@@ -200,10 +218,11 @@ async def retry_run(session: AsyncSession, principal: Principal, *, run_id: UUID
 
     Raises:
         RunNotFoundError: Not visible to the caller.
-        RunStateError: It has neither failed nor been cancelled.
+        RunStateError: It has neither failed nor been cancelled, or was imported.
     """
-    row = await _get_row(session, principal, run_id, lock=True)
+    row = await get_run_row(session, principal, run_id, lock=True)
     status = RunStatus(row.status)
+    _refuse_imported(row)
     if status not in {RunStatus.FAILED, RunStatus.CANCELLED}:
         raise RunStateError(f"Only a failed or cancelled run can be retried; this one is {status.value}.", status)
     await _requeue(session, row)
@@ -242,7 +261,8 @@ async def list_samples(
     """
     if sample_filter.score_metric is None and (sample_filter.score_min, sample_filter.score_max) != (None, None):
         raise RunInputError("`score_min` and `score_max` need `score_metric`.", param="score_metric")
-    row = await _get_row(session, principal, run_id)
+    row = await get_run_row(session, principal, run_id)
+    (run,) = await show_runs(session, principal, [row])
     position = None
     if after is not None:
         position = await repository.find_sample_key(session, run_id=run_id, sample_id=after)
@@ -253,7 +273,7 @@ async def list_samples(
         return Page(items=(), has_more=False)
     return await repository.list_samples(
         session,
-        repository.to_run(row, principal.organization_id),
+        run,
         row.task_order,
         sample_filter=sample_filter,
         after=position,
@@ -267,8 +287,10 @@ async def get_run_overview(session: AsyncSession, principal: Principal, *, run_i
     Raises:
         RunNotFoundError: Not visible to the caller.
     """
-    run = await get_run(session, principal, run_id=run_id)
-    if run.status is RunStatus.COMPLETED:
+    row = await get_run_row(session, principal, run_id)
+    (run,) = await show_runs(session, principal, [row])
+    # A trial that was carried out elsewhere may have an error and a score.
+    if run.status is RunStatus.COMPLETED and not row.imported:
         counts = _counts_at_end(run, metric)
     else:
         counts = await repository.overview_counts(session, run_id, metric)
@@ -306,11 +328,24 @@ def _counts_at_end(run: Run, metric: str) -> OverviewCounts:
     )
 
 
-async def _get_row(session: AsyncSession, principal: Principal, run_id: UUID, *, lock: bool = False) -> RunRow:
+async def get_run_row(session: AsyncSession, principal: Principal, run_id: UUID, *, lock: bool = False) -> RunRow:
+    """The row of a run; locked, which is for changing it, only if it is the caller's own.
+
+    Raises:
+        RunNotFoundError: Not visible to the caller.
+    """
     row = await repository.find_run(session, principal, run_id=run_id, lock=lock)
     if row is None:
         raise RunNotFoundError("No such run.", param="run_id")
     return row
+
+
+def _refuse_imported(row: RunRow) -> None:
+    if row.imported:
+        raise RunStateError(
+            "The run was imported: its samples were carried out elsewhere, so nothing can be run again here.",
+            RunStatus(row.status),
+        )
 
 
 async def _requeue(session: AsyncSession, row: RunRow) -> None:
@@ -349,9 +384,13 @@ def check_run_config(config: RunConfig, version: SuiteVersion) -> list[str]:
         The version's task ids, in the manifest's order.
 
     Raises:
+        UnsupportedManifestError: The suite was imported and cannot be run here.
         RunInputError: A field is out of bounds, or a task does not exist.
     """
-    task_order = [task.id for task in parse_manifest(version.manifest).tasks]
+    manifest = parse_manifest(version.manifest)
+    # Suites that were imported name datasets that are not here.
+    refuse_unsupported(manifest)
+    task_order = [task.id for task in manifest.tasks]
     if not 1 <= len(config.models) <= MAX_MODELS:
         raise RunInputError(f"`models` must name 1 to {MAX_MODELS} models.", param="models")
     if len(set(config.models)) != len(config.models):

@@ -167,6 +167,8 @@ class RunFilter:
     suite_id: UUID | None = None
     suite_version: int | None = None
     status: RunStatus | None = None
+    owned_only: bool = False
+    """Leave out what is only shared with the caller."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,3 +41,20 @@ class SuiteVersionRow(Base):
     dataset_file_ids: Mapped[list[str]]
     labels: Mapped[dict[str, Any]] = mapped_column("metadata")
     created_at: Mapped[datetime]
+
+
+class SuiteShareRow(Base):
+    """Leave for an organization to read a suite with all its versions and runs."""
+
+    __tablename__ = "suite_shares"
+    __table_args__ = (
+        UniqueConstraint("suite_id", "organization_id"),
+        Index("ix_suite_shares_organization_id", "organization_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    suite_id: Mapped[UUID] = mapped_column(ForeignKey("suites.id", ondelete="CASCADE"))
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"))
+    """Who may read."""
+    granted_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime]

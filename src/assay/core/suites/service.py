@@ -13,13 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.files.store import FileStore
 from assay.core.metadata import check_metadata
-from assay.core.ownership import owner_columns
+from assay.core.ownership import owner_columns, visible_to
 from assay.core.projects.types import Principal
 from assay.core.suites import repository
 from assay.core.suites.compile import compile_manifest
 from assay.core.suites.errors import SuiteInputError, SuiteNotFoundError, SuiteVersionNotFoundError
 from assay.core.suites.manifest import Manifest, parse_manifest, refuse_unsupported
 from assay.core.suites.models import SuiteRow, SuiteVersionRow
+from assay.core.suites.sharing import organizations_of, readable_by
 from assay.core.suites.sources import check_sources
 from assay.core.suites.types import NewSuite, Suite, SuiteAccess, SuiteVersion
 from assay.db.paging import Page
@@ -38,26 +39,38 @@ async def create_suite(session: AsyncSession, principal: Principal, *, store: Fi
         ManifestError: The manifest is faulty; the message names the path.
         UnsupportedManifestError: It uses a part that this version of Assay does not carry out.
     """
-    _check_texts(new.name, new.description)
     metadata = check_metadata(new.metadata)
+    _check_texts(new.name, new.description)
     manifest = await _check_manifest(session, principal, store, new.manifest)
+    row = await store_suite(session, principal, name=new.name, description=new.description, metadata=metadata)
+    await store_version(session, row, manifest, as_sent=new.manifest, metadata=metadata)
+    return _to_suite(row, principal, principal.organization_id)
+
+
+async def store_suite(
+    session: AsyncSession, principal: Principal, *, name: str, description: str | None, metadata: Mapping[str, str]
+) -> SuiteRow:
+    """Insert a suite that awaits its version 1.
+
+    Raises:
+        SuiteInputError: Name or description out of bounds.
+    """
+    _check_texts(name, description)
     now = utc_now()
     row = SuiteRow(
         id=new_id(),
         **owner_columns(principal),
-        name=new.name,
-        description=new.description,
+        name=name,
+        description=description,
         active_version=1,
         latest_version=1,
-        labels=metadata,
+        labels=dict(metadata),
         created_at=now,
         updated_at=now,
     )
     session.add(row)
     await session.flush()
-    session.add(_version_row(row, manifest, new.manifest, metadata=metadata))
-    await session.flush()
-    return _to_suite(row, principal)
+    return row
 
 
 async def create_suite_version(
@@ -78,44 +91,89 @@ async def create_suite_version(
     """
     checked_metadata = check_metadata(metadata)
     checked = await _check_manifest(session, principal, store, manifest)
+    suite = await advance_suite(session, principal, suite_id=suite_id, make_active=make_active)
+    return await store_version(session, suite, checked, as_sent=manifest, metadata=checked_metadata)
+
+
+async def advance_suite(session: AsyncSession, principal: Principal, *, suite_id: UUID, make_active: bool) -> SuiteRow:
+    """Count a suite's versions one up, locking it; the new one is to be stored.
+
+    Raises:
+        SuiteNotFoundError: Not the caller's own.
+    """
     suite = await _get_row(session, principal, suite_id, lock=True)
     suite.latest_version += 1
     if make_active:
         suite.active_version = suite.latest_version
     suite.updated_at = utc_now()
-    row = _version_row(suite, checked, manifest, metadata=checked_metadata)
+    return suite
+
+
+async def store_version(
+    session: AsyncSession,
+    suite: SuiteRow,
+    manifest: Manifest,
+    *,
+    as_sent: Mapping[str, Any],
+    metadata: Mapping[str, str],
+) -> SuiteVersion:
+    """Insert the latest version of a suite, whose manifest was checked."""
+    row = _version_row(suite, manifest, as_sent, metadata=metadata)
     session.add(row)
     await session.flush()
     return _to_version(row)
 
 
 async def get_suite(session: AsyncSession, principal: Principal, *, suite_id: UUID) -> Suite:
-    """One suite.
+    """One suite, the caller's own or shared with them.
 
     Raises:
         SuiteNotFoundError: Not visible to the caller.
     """
-    return _to_suite(await _get_row(session, principal, suite_id), principal)
+    row = await _get_readable(session, principal, suite_id)
+    organizations = await organizations_of(session, principal, [row.project_id])
+    return _to_suite(row, principal, organizations[row.project_id])
 
 
 async def list_suites(
-    session: AsyncSession, principal: Principal, *, after: UUID | None = None, limit: int = 20
+    session: AsyncSession,
+    principal: Principal,
+    *,
+    owned_only: bool = False,
+    after: UUID | None = None,
+    limit: int = 20,
 ) -> Page[Suite]:
-    """Visible suites, newest first."""
-    page = await repository.list_suites(session, principal, after=after, limit=limit)
-    return Page(items=tuple(_to_suite(row, principal) for row in page.items), has_more=page.has_more)
+    """Visible suites, newest first; those that are shared with the caller too, unless ``owned_only``."""
+    access = visible_to(principal, SuiteRow) if owned_only else readable_by(principal, SuiteRow, SuiteRow.id)
+    within = readable_by(principal, SuiteRow, SuiteRow.id, include_deleted=True)
+    page = await repository.list_suites(session, access, within=within, after=after, limit=limit)
+    organizations = await organizations_of(session, principal, [row.project_id for row in page.items])
+    return page.map(lambda row: _to_suite(row, principal, organizations[row.project_id]))
 
 
 async def get_suite_version(
-    session: AsyncSession, principal: Principal, *, suite_id: UUID, version: int | None = None
+    session: AsyncSession,
+    principal: Principal,
+    *,
+    suite_id: UUID,
+    version: int | None = None,
+    through_shares: bool = False,
 ) -> SuiteVersion:
     """One version, or the active one.
+
+    Args:
+        session: Where to read.
+        principal: The caller.
+        suite_id: Whose version.
+        version: Which; None is the active one.
+        through_shares: Whether a suite that is only shared with the caller will do: for reading, not for running.
 
     Raises:
         SuiteNotFoundError: The suite is not visible to the caller.
         SuiteVersionNotFoundError: It has no such version.
     """
-    suite = await _get_row(session, principal, suite_id)
+    find = _get_readable if through_shares else _get_row
+    suite = await find(session, principal, suite_id)
     wanted = suite.active_version if version is None else version
     row = await repository.find_version(session, suite_id=suite_id, version=wanted)
     if row is None:
@@ -133,7 +191,7 @@ async def list_suite_versions(
     Raises:
         SuiteNotFoundError: The suite is not visible to the caller.
     """
-    await _get_row(session, principal, suite_id)
+    await _get_readable(session, principal, suite_id)
     page = await repository.list_versions(session, suite_id=suite_id, after=after, limit=limit)
     return Page(items=tuple(_to_version(row) for row in page.items), has_more=page.has_more)
 
@@ -167,7 +225,15 @@ def _check_texts(name: str, description: str | None) -> None:
 
 
 async def _get_row(session: AsyncSession, principal: Principal, suite_id: UUID, *, lock: bool = False) -> SuiteRow:
-    row = await repository.find_suite(session, principal, suite_id=suite_id, lock=lock)
+    return _found(await repository.find_suite(session, visible_to(principal, SuiteRow), suite_id=suite_id, lock=lock))
+
+
+async def _get_readable(session: AsyncSession, principal: Principal, suite_id: UUID) -> SuiteRow:
+    access = readable_by(principal, SuiteRow, SuiteRow.id)
+    return _found(await repository.find_suite(session, access, suite_id=suite_id))
+
+
+def _found(row: SuiteRow | None) -> SuiteRow:
     if row is None:
         raise SuiteNotFoundError("No such suite.", param="suite_id")
     return row
@@ -187,14 +253,14 @@ def _version_row(
     )
 
 
-def _to_suite(row: SuiteRow, principal: Principal) -> Suite:
+def _to_suite(row: SuiteRow, principal: Principal, organization_id: UUID) -> Suite:
     return Suite(
         id=row.id,
-        organization_id=principal.organization_id,
+        organization_id=organization_id,
         project_id=row.project_id,
         name=row.name,
         description=row.description,
-        access=SuiteAccess.OWNER,
+        access=SuiteAccess.OWNER if row.project_id == principal.project_id else SuiteAccess.SHARED,
         active_version=row.active_version,
         latest_version=row.latest_version,
         metadata=row.labels,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 import orjson
 from fastapi import Request
@@ -84,17 +85,25 @@ def check_json(body: bytes) -> None:
     Raises:
         BodyError: With the line and column, or the path, of the fault.
     """
+    for path, reason in find_unstorable(parse_json(body), max_depth=MAX_JSON_DEPTH):
+        shown = render_path(path)
+        raise BodyError(f"{shown or 'body'}: {reason}", param=shown or None)
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of strict JSON.
+
+    Raises:
+        BodyError: With the line and column of the fault.
+    """
     try:
         # The first parser is the stricter one; the second keeps integers that the first turns into floats.
         orjson.loads(body)
-        value = json.loads(body)
+        return json.loads(body)
     except RecursionError as fault:
         raise BodyError("The body nests too deeply.") from fault
     except ValueError as fault:
         raise BodyError(f"The body is not valid JSON: {fault}") from fault
-    for path, reason in find_unstorable(value, max_depth=MAX_JSON_DEPTH):
-        shown = render_path(path)
-        raise BodyError(f"{shown or 'body'}: {reason}", param=shown or None)
 
 
 async def digest_form(form: FormData) -> bytes:

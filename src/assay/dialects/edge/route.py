@@ -82,6 +82,14 @@ class EdgeRoute(APIRoute):
         """Longest body that is read."""
         return MAX_JSON_BYTES
 
+    def check_body(self, body: bytes) -> None:
+        """Refuse a JSON body that cannot be stored.
+
+        Raises:
+            BodyError: With the place of the fault.
+        """
+        check_json(body)
+
     def get_route_handler(self) -> Handler:
         """Wrap FastAPI's handler."""
         inner = super().get_route_handler()
@@ -169,7 +177,7 @@ class EdgeRoute(APIRoute):
             return None if key is None else self._identify(request, body=await digest_form(form), key=key)
         body = await request.body()
         if body:
-            check_json(body)
+            self.check_body(body)
         return self._identify(request, body=body, key=key)
 
     def _identify(self, request: Request, *, body: bytes, key: str | None) -> RequestIdentity:

@@ -9,6 +9,7 @@ from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.files.store import FileStore
+from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
 from assay.core.projects.types import Principal
 from assay.core.schedules.types import ClockReader
@@ -27,6 +28,7 @@ class ApiState:
     max_file_bytes: int
     """Largest upload."""
     catalog: Catalog
+    history: HistoryImporter
     wake_dispatcher: Callable[[], None]
     """Told after each commit, so that what the outbox holds starts at once."""
     webhooks: WebhookTools

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from assay.dialects.mka1.routes import deliveries, files, models, runs, samples, schedules, suites
+from assay.dialects.mka1.routes import (
+    boards,
+    deliveries,
+    files,
+    imports,
+    models,
+    runs,
+    samples,
+    schedules,
+    shares,
+    suites,
+    trajectories,
+)
 
 PREFIX = "/api/v1/"
 """Every path of the dialect begins with this, and none of another dialect's does."""
@@ -14,8 +26,12 @@ def routers() -> list[APIRouter]:
     """All routers of the dialect."""
     return [
         suites.router,
+        shares.router,
+        boards.router,
         runs.router,
         samples.router,
+        imports.router,
+        trajectories.router,
         schedules.router,
         deliveries.router,
         files.router,

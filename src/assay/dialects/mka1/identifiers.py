@@ -15,12 +15,14 @@ class Prefix(StrEnum):
     VERSION = "eval_sver_"
     RUN = "eval_run_"
     SAMPLE = "eval_sample_"
+    SHARE = "eval_share_"
     SCHEDULE = "eval_sched_"
     FIRE = "eval_fire_"
     EVENT = "evt_"
     FILE = "file_"
     ORGANIZATION = "org_"
     TEAM = "team_"
+    USER = "user_"
 
 
 class UnknownIdError(NotFoundError):

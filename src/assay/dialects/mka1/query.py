@@ -81,3 +81,6 @@ Flag = Annotated[str | None, Query(description="true, false, 1 or 0.", pattern="
 SampleIndexFilter = Annotated[
     str | None, Query(description="One index or a comma list."), AfterValidator(_checked_indexes)
 ]
+SampleIndexPath = Annotated[int, Path(ge=0, le=2**31 - 1)]
+TaskHint = Annotated[str | None, Query(description="Which task, where an index is in several.")]
+ModelHint = Annotated[str | None, Query(description="Which model, where an index is in several.")]

@@ -16,6 +16,8 @@ from assay.dialects.mka1.errors import describe_invalid, render_error
 from assay.dialects.mka1.wire.errors import WireError
 from assay.kit.errors import DomainError, UnauthenticatedError
 
+MAX_LARGE_BODY_BYTES = 20 * 1024 * 1024
+
 _BEARER = HTTPBearer(auto_error=False, description="An API key (`mk-…`).")
 
 Session = Annotated[AsyncSession, Depends(session_of)]
@@ -41,6 +43,14 @@ class Mka1Route(EdgeRoute):
     def describe_invalid(self, error: RequestValidationError) -> DomainError:
         """A 400 that names the fields."""
         return describe_invalid(error)
+
+
+class LargeBodyRoute(Mka1Route):
+    """Trials and trajectories are larger than other JSON (R42)."""
+
+    def max_body_bytes(self, state: ApiState) -> int:
+        """20 MiB."""
+        return MAX_LARGE_BODY_BYTES
 
 
 def caller_with(scope: Scope) -> Any:

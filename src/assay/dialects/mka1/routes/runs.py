@@ -47,7 +47,7 @@ async def list_runs(
     status: RunStatus | None = None,
 ) -> WireList[WireRun]:
     """List runs, newest first."""
-    run_filter = RunFilter(suite_id=suite_id, suite_version=suite_version, status=status)
+    run_filter = RunFilter(suite_id=suite_id, suite_version=suite_version, status=status, owned_only=owned_only)
     page = await service.list_runs(session, caller, run_filter=run_filter, after=after, limit=limit)
     return mapping.to_list(page, mapping.to_run)
 

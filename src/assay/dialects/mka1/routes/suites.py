@@ -26,8 +26,8 @@ async def create_suite(body: CreateSuite, caller: EvalsWriter, session: Session,
 async def list_suites(
     caller: EvalsReader, session: Session, after: AfterSuite = None, limit: PageLimit = 20, owned_only: bool = False
 ) -> WireList[WireSuite]:
-    """List suites, newest first. Every suite of this version is owned, so ``owned_only`` leaves nothing out."""
-    page = await service.list_suites(session, caller, after=after, limit=limit)
+    """List suites, newest first: the caller's own, and those that are shared with them."""
+    page = await service.list_suites(session, caller, owned_only=owned_only, after=after, limit=limit)
     return mapping.to_list(page, mapping.to_suite)
 
 
@@ -78,4 +78,5 @@ async def get_suite_version(
 ) -> WireVersion:
     """Retrieve one version."""
     row_id = read_id(Prefix.SUITE, suite_id, param="suite_id")
-    return mapping.to_version(await service.get_suite_version(session, caller, suite_id=row_id, version=version))
+    found = await service.get_suite_version(session, caller, suite_id=row_id, version=version, through_shares=True)
+    return mapping.to_version(found)

@@ -120,6 +120,16 @@ class WireSample(ResponseModel):
     completed_at: UnixSeconds | None
 
 
+class WireAudio(ResponseModel):
+    """A sample's clip: a ``data:`` URI or a web address."""
+
+    object: Literal["eval.sample.audio"]
+    audio: str
+    sample_index: int
+    task_id: str
+    model: str
+
+
 class WireTrials(ResponseModel):
     """Samples by outcome, as the overview counts them."""
 
