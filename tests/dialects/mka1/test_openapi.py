@@ -57,11 +57,21 @@ async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str | int]:
         suite = await make_suite(client)
         run = await client.call("evals.create_run", suite_id=suite.id, models=["openai/m"])
         file = await upload(client, b"x", purpose="user_data")
+        schedule = await client.call(
+            "evals.create_schedule",
+            name="Fuzzed",
+            suite_id=suite.id,
+            run={"models": ["openai/m"]},
+            interval_seconds=86_400,
+            webhook_url="https://hooks.invalid/",
+        )
         await client.finished(run.id)
     return {
         "suite_id": suite.id,
         "run_id": run.id,
         "file_id": file.id,
+        "schedule_id": schedule.id,
+        "delivery_id": "evt_" + "0" * 32,
         "version": 1,
         "model_id": "simulator/x",
         "sample_index": 0,
