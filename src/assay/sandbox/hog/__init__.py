@@ -16,7 +16,9 @@ from assay.sandbox.hog.code import Program
 from assay.sandbox.hog.compiler import compile_program
 from assay.sandbox.hog.errors import HogCompileError, HogFailureKind, HogRuntimeError
 from assay.sandbox.hog.limits import DEFAULT_LIMITS, HogLimits
+from assay.sandbox.hog.pool import HogSandbox
 from assay.sandbox.hog.running import Outcome, run_program
+from assay.sandbox.hog.verdict import OutputRule, OutputType, Verdict, judge
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -24,8 +26,13 @@ __all__ = [
     "HogFailureKind",
     "HogLimits",
     "HogRuntimeError",
+    "HogSandbox",
     "Outcome",
+    "OutputRule",
+    "OutputType",
     "Program",
+    "Verdict",
     "compile_program",
+    "judge",
     "run_program",
 ]
