@@ -72,8 +72,8 @@ def write(budget: Budget, base: Value, key: Value, value: Value) -> None:
             items = cast("list[Any]", base)
             index = _index(key)
             if index is None or not 1 <= index <= len(items):
-                message = f"Cannot assign to index {str(key)[:32]}: arrays start from 1 and this one has {len(items)} elements"
-                raise HogFailure(message)
+                reason = f"arrays start from 1, this one has {len(items)} elements"
+                raise HogFailure(f"Cannot assign to index {str(key)[:32]}: {reason}")
             items[index - 1] = value
         case _:
             raise HogFailure(f"Cannot assign to an element of a value of type {type_name(base)}")

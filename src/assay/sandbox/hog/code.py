@@ -90,7 +90,7 @@ class Capture(NamedTuple):
 
     is_local: bool
     """In a slot of the function that makes the closure; else among that function's own captured variables."""
-    index: int
+    place: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,8 @@ def order(budget: Budget, left: Value, right: Value, depth: int = 0) -> int | No
     Raises:
         HogFailure: The types cannot be compared.
     """
+    mine: Any
+    other: Any
     match left, right:
         case (str(), str()) | (int() | float(), int() | float()):
             mine, other = left, right
@@ -103,7 +105,7 @@ def order(budget: Budget, left: Value, right: Value, depth: int = 0) -> int | No
             raise _incomparable(left, right)
     if mine == other:
         return 0
-    return None if mine != mine or other != other else (1 if mine > other else -1)  # noqa: PLR0124 - NaN
+    return None if mine != mine or other != other else (1 if mine > other else -1)
 
 
 def _order_items(budget: Budget, left: Sequence[Any], right: Sequence[Any], depth: int) -> int | None:

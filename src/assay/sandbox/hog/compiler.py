@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -90,7 +90,7 @@ class _Compiler:
         self._scope.emit(Op.RETURN, at=at)
 
     @contextmanager
-    def _block(self) -> Iterator[None]:
+    def _block(self) -> Generator[None]:
         self._scope.blocks.append({})
         yield
         self._scope.blocks.pop()

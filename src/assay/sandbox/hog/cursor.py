@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -12,10 +12,10 @@ from assay.sandbox.hog.limits import MAX_NESTING
 
 # Words with one meaning, which is not a name.
 RESERVED = frozenset(
-    "let fn fun return if else while for throw try catch finally null true false case not inf nan".split()
+    "let fn fun return if else while for throw try catch finally null true false case not inf nan".split()  # noqa: SIM905
 )
 # Words between two operands; as names they are known only where a function may stand.
-OPERATOR_WORDS = frozenset("and or in is like ilike between".split())
+OPERATOR_WORDS = frozenset(["and", "or", "in", "is", "like", "ilike", "between"])
 
 
 class Cursor:
@@ -93,7 +93,7 @@ class Cursor:
         return HogCompileError.at(message, self.source, token.start)
 
     @contextmanager
-    def nested(self) -> Iterator[None]:
+    def nested(self) -> Generator[None]:
         """One level deeper.
 
         Raises:

@@ -184,8 +184,9 @@ def truncate(unit: str, value: HogDate | HogDateTime) -> HogDate | HogDateTime:
     return HogDate(local.date()) if isinstance(value, HogDate) else from_local(local, value.zone)
 
 
-_MONTH_NAMES = "January February March April May June July August September October November December".split()
-_DAY_NAMES = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+# Spelled out, because those of the standard library follow the locale.
+_MONTH_NAMES = "January February March April May June July August September October November December".split()  # noqa: SIM905
+_DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 def _twelve(hour: int) -> int:

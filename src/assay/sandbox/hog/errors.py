@@ -81,7 +81,7 @@ class HogRuntimeError:
                 return f"{self.message}{place}"
 
 
-class HogFailure(Exception):  # noqa: N818 - the machine's signal, not an error of ours
+class HogFailure(Exception):
     """The running program failed; programs cannot catch it."""
 
     kind = HogFailureKind.RUNTIME

@@ -1,7 +1,8 @@
 """Characters to tokens.
 
-Templates (``f'a {b} c'``) hold expressions, which hold strings and templates: the lexer keeps a stack of the braces that
-are open in each, so that the parser sees one flat list: ``OPEN_TEMPLATE TEXT {`` tokens of the expression ``} TEXT CLOSE``.
+Templates (``f'a {b} c'``) hold expressions, which hold strings and templates: the lexer keeps a stack of the braces
+that are open in each. The parser sees one flat list: template opens, text, brace, expression, brace, text, template
+closes.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ _ESCAPES = {"b": "\b", "f": "\f", "r": "\r", "n": "\n", "t": "\t", "0": "\0", "a
 _HEX = re.compile(r"[0-9a-fA-F]{2}")
 # After one of these words a value follows, so that `.5` is a number there and not an access.
 _OPENING_WORDS = frozenset(
-    "return throw and or not in like ilike between is case when then else let if while for as".split()
+    "return throw and or not in like ilike between is case when then else let if while for as".split()  # noqa: SIM905
 )
 
 

@@ -1,8 +1,8 @@
 """The machine: a loop over instructions, with stacks of its own.
 
-Calls of the program push a frame and nothing else, so a program that recurses a thousand deep does not recurse in Python.
-That holds through library functions too: `arrayMap` and its like are generators that hand their calls to the machine
-and are resumed with the answer.
+Calls of the program push a frame and nothing else, so a program that recurses a thousand deep does not recurse
+in Python. That holds through library functions too: `arrayMap` and its like are generators that hand their calls to
+the machine and are resumed with the answer.
 """
 
 from __future__ import annotations
@@ -221,9 +221,13 @@ def check_count(function: LibraryFunction, count: int) -> None:
         HogFailure: Too few or too many.
     """
     if count < function.min_arguments:
-        raise HogFailure(f"Too few arguments for function `{function.name}`: {count}, at least {function.min_arguments}")
+        raise HogFailure(
+            f"Too few arguments for function `{function.name}`: {count}, at least {function.min_arguments}"
+        )
     if count > function.max_arguments:
-        raise HogFailure(f"Too many arguments for function `{function.name}`: {count}, at most {function.max_arguments}")
+        raise HogFailure(
+            f"Too many arguments for function `{function.name}`: {count}, at most {function.max_arguments}"
+        )
 
 
 # Instructions. Each takes the machine, the innermost frame and its argument; see `Op` for what they do.
@@ -365,7 +369,8 @@ def _iterate(machine: Machine, frame: Frame, slot: int) -> None:
         items = cast("list[Any]", collection)
         machine.budget.charge_items(2 * len(items))
         # A copy: the body may change the collection.
-        pairs = list(collection.items() if isinstance(collection, dict) else enumerate(items))
+        entries = cast("dict[Any, Any]", collection)
+        pairs = list(entries.items() if isinstance(collection, dict) else enumerate(items))
     frame.locals[slot] = Iteration(pairs)
 
 

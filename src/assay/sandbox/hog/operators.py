@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from assay.sandbox.hog.budget import Budget
 from assay.sandbox.hog.compare import coerced_equal, coerced_order, contains
@@ -24,8 +24,9 @@ def add(budget: Budget, left: Value, right: Value) -> Value:
             budget.charge_text(len(left) + len(right))
             return left + right
         case (list(), list()) | (tuple(), tuple()):
-            budget.charge_items(len(left) + len(right))
-            return left + right
+            first, second = cast("list[Any]", left), cast("list[Any]", right)
+            budget.charge_items(len(first) + len(second))
+            return first + second
         case _:
             raise _refused("+", left, right, advice="; use `||` for text")
 

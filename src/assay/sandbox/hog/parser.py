@@ -84,7 +84,7 @@ class _Parser(ExpressionParser):
                 return self.parse_block()
             return self._parse_plain()
 
-    def _parse_keyword(self, word: str, token: Token) -> Statement | None:  # noqa: C901 - one case for each keyword
+    def _parse_keyword(self, word: str, token: Token) -> Statement | None:
         match word:
             case "let":
                 return self._parse_let()

@@ -1,42 +1,18 @@
-"""Regular expressions and ``like``, on RE2: time linear in the text, no back-references, no look-around.
-
-RE2 reads UTF-8, so texts are encoded first; a lone surrogate, which UTF-8 cannot express, becomes ``?``.
-"""
+"""Regular expressions and ``like``, paid for in advance."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
-import re2
-
+from assay.kit.regex import BadPatternError, LinearPattern, compile_pattern, escape
 from assay.sandbox.hog.budget import Budget
 from assay.sandbox.hog.errors import HogFailure
 from assay.sandbox.hog.limits import MAX_PATTERN_CHARACTERS
 from assay.sandbox.hog.values import Value, type_name
 
-# Text length times program size. RE2's slow path does about 10^8 of these in a second.
+# Characters times instructions of the pattern. RE2's slow path does about 10^8 of these in a second.
 _MAX_SEARCH_WORK = 500_000_000
 _WORK_PER_STEP = 2_000
-_MAX_PROGRAM_MEMORY = 2 * 1024 * 1024
-
-
-@lru_cache(maxsize=256)
-def _compile(pattern: str, *, ignore_case: bool) -> Any:
-    options: Any = re2.Options()
-    options.case_sensitive = not ignore_case
-    options.log_errors = False
-    options.max_mem = _MAX_PROGRAM_MEMORY
-    try:
-        return re2.compile(_encode(pattern), options)
-    except re2.error as exc:
-        reason = exc.args[0]
-        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise HogFailure(f"Invalid regular expression: {text}") from exc
-
-
-def _encode(text: str) -> bytes:
-    return text.encode("utf-8", "replace")
 
 
 def search(budget: Budget, text: Value, pattern: Value, *, ignore_case: bool = False) -> list[str | None] | None:
@@ -50,19 +26,23 @@ def search(budget: Budget, text: Value, pattern: Value, *, ignore_case: bool = F
         raise HogFailure(f"A regular expression needs two strings, not {types}")
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         raise HogFailure(f"The regular expression is longer than {MAX_PATTERN_CHARACTERS} characters")
-    found = _search(budget, _compile(pattern, ignore_case=ignore_case), text)
-    if found is None:
-        return None
-    return [None if part is None else part.decode("utf-8", "replace") for part in (found.group(0), *found.groups())]
+    return _search(budget, _compile(pattern, ignore_case=ignore_case), text)
 
 
-def _search(budget: Budget, compiled: Any, text: str) -> Any:
-    work = len(text) * int(compiled.programsize)
+def _compile(pattern: str, *, ignore_case: bool) -> LinearPattern:
+    try:
+        return compile_pattern(pattern, ignore_case=ignore_case)
+    except BadPatternError as exc:
+        raise HogFailure(f"Invalid regular expression: {exc}") from exc
+
+
+def _search(budget: Budget, compiled: LinearPattern, text: str) -> list[str | None] | None:
+    work = len(text) * compiled.size
     if work > _MAX_SEARCH_WORK:
         raise HogFailure("The regular expression is too costly for a text of this length")
     budget.charge_text(len(text))
     budget.step(1 + work // _WORK_PER_STEP)
-    return compiled.search(_encode(text))
+    return compiled.search(text)
 
 
 def like(budget: Budget, text: Value, pattern: Value, *, ignore_case: bool) -> bool:
@@ -83,4 +63,4 @@ def like(budget: Budget, text: Value, pattern: Value, *, ignore_case: bool) -> b
 @lru_cache(maxsize=256)
 def _like_to_regex(pattern: str) -> str:
     parts = {"%": ".*", "_": "."}
-    return "".join(parts.get(character) or re2.escape(character) for character in pattern)
+    return "".join(parts.get(character) or escape(character) for character in pattern)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -201,7 +201,7 @@ class HogSandbox:
         return verdicts
 
     @asynccontextmanager
-    async def _worker(self) -> AsyncIterator[_Worker]:
+    async def _worker(self) -> AsyncGenerator[_Worker]:
         """A worker for one batch; one that did not finish it in peace is killed."""
         async with self._slots:
             worker = self._idle.pop() if self._idle else await _Worker.start()

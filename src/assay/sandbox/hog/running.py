@@ -48,7 +48,7 @@ def run_program(
         value, error = None, HogRuntimeError(failure.kind, failure.message, machine.present_line())
     except MemoryError:
         value, error = None, HogRuntimeError(HogFailureKind.MEMORY, "Memory limit of the process exceeded")
-    except Exception as exc:  # noqa: BLE001 - whatever it is, it ends this run and no other
+    except Exception as exc:
         value, error = None, HogRuntimeError(HogFailureKind.UNEXPECTED, f"{type(exc).__name__}: {exc}")
     finally:
         machine.close()

@@ -64,8 +64,8 @@ class FunctionScope:
             return None
         if isinstance(found, Variable):
             found.shared = True
-            return self._capture(Capture(is_local=True, index=found.slot))
-        return self._capture(Capture(is_local=False, index=found.index))
+            return self._capture(Capture(is_local=True, place=found.slot))
+        return self._capture(Capture(is_local=False, place=found.index))
 
     def _capture(self, capture: Capture) -> Captured:
         if capture not in self.captures:

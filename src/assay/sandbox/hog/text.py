@@ -18,8 +18,10 @@ from assay.sandbox.hog.dates import iso_text
 from assay.sandbox.hog.limits import MAX_VALUE_NESTING
 from assay.sandbox.hog.values import Closure, HogDate, HogDateTime, HogError, LibraryFunction, Value
 
-_ESCAPES = {"\b": "\\b", "\f": "\\f", "\r": "\\r", "\n": "\\n", "\t": "\\t", "\0": "\\0", "\a": "\\a", "\v": "\\v"}
-_ESCAPES |= {"\\": "\\\\", "'": "\\'"}
+_ESCAPES = {
+    "\b": "\\b", "\f": "\\f", "\r": "\\r", "\n": "\\n", "\t": "\\t",
+    "\0": "\\0", "\a": "\\a", "\v": "\\v", "\\": "\\\\", "'": "\\'",
+}
 _ESCAPED = re.compile("[\b\f\r\n\t\0\a\v\\\\']")
 _MAX_INDENT = 10
 
@@ -103,8 +105,8 @@ class _PrintWriter(_Writer):
     def write(self, value: Value) -> None:
         match value:
             case str():
-                # The escapes at most double the text, or make it four times as long.
-                self._budget.step(1 + len(value) // 1024)
+                # Escapes at most double it.
+                self._budget.charge_text(2 * len(value))
                 self.put(quote(value))
             case list():
                 self._list("[", cast("list[Any]", value), "]")
@@ -185,8 +187,8 @@ class _JsonWriter(_Writer):
     def write(self, value: Value) -> None:
         match value:
             case str():
-                # One character becomes at most two escapes of six.
-                self._budget.charge_text(len(value))
+                # One character becomes at most two escapes of six characters.
+                self._budget.charge_text(len(value) if value.isascii() else 12 * len(value))
                 self.put(json.dumps(value))
             case float() if not math.isfinite(value):
                 self.put("null")

@@ -1,10 +1,10 @@
 """The values of the language and the Python types behind them.
 
-    null boolean integer float string   None bool int float str
-    array tuple object                  list tuple dict
-    date datetime                       HogDate HogDateTime
-    error                               HogError
-    function                            Closure, LibraryFunction
+null boolean integer float string   None bool int float str
+array tuple object                  list tuple dict
+date datetime                       HogDate HogDateTime
+error                               HogError
+function                            Closure, LibraryFunction
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import cast
 
 from assay.sandbox.hog.errors import HogFailureKind
@@ -12,6 +13,7 @@ from assay.sandbox.hog.running import Outcome
 from assay.sandbox.hog.values import Value
 
 _SHOWN_CHARACTERS = 200
+_SHOWN_ITEMS = 10
 
 
 class OutputType(StrEnum):
@@ -84,17 +86,27 @@ def _verdict(value: Value, rule: OutputRule, reasoning: str) -> Verdict:
 
 
 def _wrong_type(wanted: str, value: Value, rule: OutputRule) -> _WrongReturnError:
-    shown = ascii(value) if isinstance(value, int | float | str | None) else "…"
-    if isinstance(value, str | list | tuple | dict) and shown == "…":
-        shown = _container_text(value)
     hint = f"Must return {wanted}" + (" or null" if rule.allows_na else "")
-    return _WrongReturnError(f"{hint}, got {type(value).__name__}: {shown[:_SHOWN_CHARACTERS]}")
+    return _WrongReturnError(f"{hint}, got {type(value).__name__}: {_shown(value)}")
 
 
-def _container_text(value: Value) -> str:
-    items = cast("list[Value]", list(value))[:10]
-    shown = ", ".join(ascii(item) if isinstance(item, int | float | str | None) else "…" for item in items)
-    return f"[{shown}]" if isinstance(value, list | tuple) else f"{{{shown}}}"
+def _shown(value: Value) -> str:
+    """A value in a message, short whatever it is: a program may return one whose text would be endless."""
+    match value:
+        case None | bool() | int() | float():
+            return str(value)[:_SHOWN_CHARACTERS]
+        case str():
+            return repr(value[:_SHOWN_CHARACTERS])
+        case list() | tuple() | dict():
+            elements = cast("list[Value]", value)
+            items = [_shown_inside(item) for item in islice(elements, _SHOWN_ITEMS)]
+            return f"{', '.join(items)[:_SHOWN_CHARACTERS]} ({len(elements)} elements)"
+        case _:
+            return "no plain value"
+
+
+def _shown_inside(item: Value) -> str:
+    return type(item).__name__ if isinstance(item, list | tuple | dict) else _shown(item)
 
 
 def _score(value: Value, rule: OutputRule) -> int | float:
@@ -115,16 +127,16 @@ def _score(value: Value, rule: OutputRule) -> int | float:
 
 def _categories(value: Value, rule: OutputRule) -> tuple[str, ...]:
     """The keys, each once, in the order returned."""
+    keys: list[Value]
     if isinstance(value, str) and not rule.multiple:
         keys = [value]
     elif isinstance(value, list | tuple):
-        keys = cast("list[Value]", list(value))
+        keys = [*cast("list[Value]", value)]
     else:
         raise _wrong_type("list of category keys" if rule.multiple else "category key", value, rule)
     if not rule.multiple and len(keys) != 1:
         raise _WrongReturnError(f"Must return exactly one category key, got {len(keys)}")
     for key in keys:
         if not isinstance(key, str) or key not in rule.options:
-            shown = ascii(key)[:_SHOWN_CHARACTERS] if isinstance(key, int | float | str | None) else type(key).__name__
-            raise _WrongReturnError(f"Unknown category {shown}; the options are {', '.join(rule.options)}")
+            raise _WrongReturnError(f"Unknown category {_shown_inside(key)}; the options are {', '.join(rule.options)}")
     return tuple(dict.fromkeys(cast("list[str]", keys)))

@@ -57,7 +57,8 @@ def encode_job(source: str, rule: OutputRule, limits: HogLimits, *, cases: int) 
 
 def decode_rule(data: Mapping[str, Any]) -> OutputRule:
     """The rule of a job."""
-    return OutputRule(**{**data, "type": OutputType(data["type"]), "options": tuple(data["options"])})
+    fields: dict[str, Any] = {**data, "type": OutputType(data["type"]), "options": tuple(data["options"])}
+    return OutputRule(**fields)
 
 
 def encode_verdict(verdict: Verdict) -> bytes:
@@ -71,15 +72,12 @@ def decode_verdict(body: bytes) -> Verdict:
     Raises:
         ValueError: The worker sent something else.
     """
-    data = decode(body)
     try:
-        categories, failure = data["categories"], data["failure"]
-        return Verdict(
-            **{
-                **data,
-                "categories": None if categories is None else tuple(categories),
-                "failure": None if failure is None else HogFailureKind(failure),
-            }
-        )
+        fields: dict[str, Any] = decode(body)
+        if fields["categories"] is not None:
+            fields["categories"] = tuple(fields["categories"])
+        if fields["failure"] is not None:
+            fields["failure"] = HogFailureKind(fields["failure"])
+        return Verdict(**fields)
     except (KeyError, TypeError) as exc:
         raise ValueError(f"no verdict: {exc}") from exc
