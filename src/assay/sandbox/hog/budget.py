@@ -22,6 +22,8 @@ from assay.sandbox.hog.values import VALUE_COST, children
 
 # Counting what is alive near the limit must not happen at every allocation.
 _SLACK = 1 / 16
+# Types of values that cost no more than any value; a container of nothing else need not be walked through.
+_FLAT = frozenset((int, float, bool, type(None)))
 
 
 class Budget:
@@ -118,11 +120,11 @@ class Budget:
         """Add a line of output; what goes beyond the limit is dropped."""
         if self._printable < 0:
             return
+        kept = line[: self._printable]
         self._printable -= len(line) + 1
         if self._printable >= 0:
             self.printed.append(line)
             return
-        kept = line[: self._printable]
         note = f"[output cut after {self.limits.printed_characters} characters]"
         self.printed.extend([kept, note] if kept else [note])
 
@@ -151,6 +153,9 @@ def measure(values: Iterable[Any], look: Callable[[], None], *, stop_above: int)
                 seen.add(id(value))
                 if not len(seen) % CLOCK_STEPS:
                     look()
+                if _FLAT.issuperset(map(type, inside)):
+                    total += VALUE_COST * len(inside)
+                    continue
                 pending.append(iter(inside))
                 break
         else:

@@ -56,6 +56,8 @@ _LAZY: dict[str, Callable[[int], bool]] = {
     "ifNull": lambda count: count == 2,
     "coalesce": lambda count: count >= 1,
 }
+# Keys that one instruction follows into a global; more are followed one by one.
+_MAX_PATH = 16
 _FIRST_VALUE = ("ifNull", "coalesce")
 _KEEPING_JUMPS = {"and": Op.JUMP_IF_FALSE_KEEP, "or": Op.JUMP_IF_TRUE_KEEP, "??": Op.JUMP_IF_SET_KEEP}
 
@@ -386,7 +388,7 @@ class _Compiler:
             self._scope.emit(Op.ACCESS, at=node.at)
             return
         last = self._scope.instructions[-1]
-        if last.op is Op.LOAD_GLOBAL and self._may_extend(node):
+        if last.op is Op.LOAD_GLOBAL and len(last.argument) < _MAX_PATH and self._may_extend(node):
             self._scope.instructions[-1] = last._replace(argument=(*last.argument, node.key.value))
         else:
             self._scope.emit(Op.ACCESS_CONSTANT, node.key.value, at=node.at)

@@ -9,7 +9,7 @@ function                            Closure, LibraryFunction
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias, cast
@@ -136,7 +136,7 @@ def is_truthy(value: Value) -> bool:
     return bool(value)
 
 
-def children(value: Value) -> Iterable[Any] | None:
+def children(value: Value) -> Sequence[Any] | None:
     """What a container holds; ``None`` for values that hold nothing."""
     match value:
         case list() | tuple():

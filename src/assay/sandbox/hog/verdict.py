@@ -98,11 +98,14 @@ def _shown(value: Value) -> str:
         case str():
             return repr(value[:_SHOWN_CHARACTERS])
         case list() | tuple() | dict():
-            elements = cast("list[Value]", value)
-            items = [_shown_inside(item) for item in islice(elements, _SHOWN_ITEMS)]
-            return f"{', '.join(items)[:_SHOWN_CHARACTERS]} ({len(elements)} elements)"
+            return _shown_items(cast("list[Value]", value))
         case _:
             return "no plain value"
+
+
+def _shown_items(items: list[Value]) -> str:
+    shown = ", ".join(_shown_inside(item) for item in islice(items, _SHOWN_ITEMS))
+    return f"{shown[:_SHOWN_CHARACTERS]} ({len(items)} elements)"
 
 
 def _shown_inside(item: Value) -> str:

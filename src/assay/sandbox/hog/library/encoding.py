@@ -89,7 +89,7 @@ def try_base64_decode(budget: Budget, text: Value) -> str | None:
         return None
     budget.charge_text(len(text))
     try:
-        return base64.b64decode(text).decode()
+        return base64.b64decode("".join(text.split()), validate=True).decode()
     except (binascii.Error, ValueError):
         return None
 
