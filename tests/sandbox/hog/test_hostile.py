@@ -63,7 +63,8 @@ def test_memory_bomb(source: str) -> None:
 
 
 def test_garbage_is_no_use_of_memory() -> None:
-    source = "let a := '' for (let i := 0; i < 300; i := i + 1) { a := arrayStringConcat(range(1000), 'x') } return length(a)"
+    loop = "for (let i := 0; i < 300; i := i + 1) { a := arrayStringConcat(range(1000), 'x') }"
+    source = f"let a := '' {loop} return length(a)"
     outcome = run_program(compile_program(source), {}, limits=HogLimits(memory_bytes=1_000_000))
     assert outcome.error is None
     assert outcome.value == 2890 + 999

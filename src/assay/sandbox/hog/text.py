@@ -19,8 +19,16 @@ from assay.sandbox.hog.limits import MAX_VALUE_NESTING
 from assay.sandbox.hog.values import Closure, HogDate, HogDateTime, HogError, LibraryFunction, Value
 
 _ESCAPES = {
-    "\b": "\\b", "\f": "\\f", "\r": "\\r", "\n": "\\n", "\t": "\\t",
-    "\0": "\\0", "\a": "\\a", "\v": "\\v", "\\": "\\\\", "'": "\\'",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\r": "\\r",
+    "\n": "\\n",
+    "\t": "\\t",
+    "\0": "\\0",
+    "\a": "\\a",
+    "\v": "\\v",
+    "\\": "\\\\",
+    "'": "\\'",
 }
 _ESCAPED = re.compile("[\b\f\r\n\t\0\a\v\\\\']")
 _MAX_INDENT = 10

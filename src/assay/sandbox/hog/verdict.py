@@ -92,13 +92,13 @@ def _wrong_type(wanted: str, value: Value, rule: OutputRule) -> _WrongReturnErro
 
 def _shown(value: Value) -> str:
     """A value in a message, short whatever it is: a program may return one whose text would be endless."""
+    if isinstance(value, list | tuple | dict):
+        return _shown_items(cast("list[Value]", value))
     match value:
         case None | bool() | int() | float():
             return str(value)[:_SHOWN_CHARACTERS]
         case str():
             return repr(value[:_SHOWN_CHARACTERS])
-        case list() | tuple() | dict():
-            return _shown_items(cast("list[Value]", value))
         case _:
             return "no plain value"
 

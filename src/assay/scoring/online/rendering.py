@@ -30,7 +30,10 @@ def render(value: Any) -> str:
 
 def json_text(value: Any) -> str:
     """JSON with the separators and escapes of Python's own encoder, which the contract names."""
-    return json.dumps(value)
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        return "[nested too deeply]"
 
 
 def _element_lines(element: Any) -> Iterator[str]:
@@ -39,7 +42,7 @@ def _element_lines(element: Any) -> Iterator[str]:
     elif isinstance(element, Mapping):
         yield from _message_lines(cast("Mapping[str, Any]", element))
     elif element is not None:
-        yield render(element) if isinstance(element, list) else json_text(element)
+        yield json_text(element)
 
 
 def _message_lines(message: Mapping[str, Any]) -> Iterator[str]:
