@@ -87,7 +87,7 @@ def _verdict(value: Value, rule: OutputRule, reasoning: str) -> Verdict:
 
 def _wrong_type(wanted: str, value: Value, rule: OutputRule) -> _WrongReturnError:
     hint = f"Must return {wanted}" + (" or null" if rule.allows_na else "")
-    return _WrongReturnError(f"{hint}, got {type(value).__name__}: {_shown(value)}")
+    return _WrongReturnError(f"{hint}, got {_host_type(value)}: {_shown(value)}")
 
 
 def _shown(value: Value) -> str:
@@ -109,7 +109,12 @@ def _shown_items(items: list[Value]) -> str:
 
 
 def _shown_inside(item: Value) -> str:
-    return type(item).__name__ if isinstance(item, list | tuple | dict) else _shown(item)
+    return _host_type(item) if isinstance(item, list | tuple | dict) else _shown(item)
+
+
+def _host_type(value: object) -> str:
+    """Python's name of a type, which is what the contract shows here."""
+    return type(value).__name__
 
 
 def _score(value: Value, rule: OutputRule) -> int | float:
