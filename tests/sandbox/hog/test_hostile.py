@@ -38,6 +38,7 @@ BOMBS = [
     "let a := arrayStringConcat(range(1000000), '') return arrayStringConcat(range(100), a)",
     "let a := '' || range(500000) let b := [] while (true) { b := arrayPushBack(b, a || length(b)) }",
     "let a := '' || range(2000000) return encodeURLComponent(a)",
+    "let a := range(1000000) print(a, a, a, a, a, a, a, a, a, a, a, a)",
     "let a := [] while (true) { a := {'next': a, 'more': range(10000)} }",
     "let a := [] fn f() { let x := range(100000) return () -> x } while (true) { a := [a, f()] }",
     "let a := 'x' for (let i := 0; i < 24; i := i + 1) { a := a || a } return formatDateTime(now(), a)",

@@ -17,7 +17,7 @@ from assay.sandbox.hog.code import FunctionCode, Instruction, Op, Program
 from assay.sandbox.hog.errors import HogFailure
 from assay.sandbox.hog.library import LIBRARY
 from assay.sandbox.hog.limits import MAX_ARGUMENTS, MAX_CALL_DEPTH, HogLimits
-from assay.sandbox.hog.text import joined_text, quoted_text
+from assay.sandbox.hog.text import joined_text, quoted_text, texts
 from assay.sandbox.hog.values import (
     CallRequest,
     Cell,
@@ -320,7 +320,7 @@ def _object(machine: Machine, frame: Frame, count: int) -> None:
 
 
 def _concat(machine: Machine, frame: Frame, count: int) -> None:
-    parts = [joined_text(machine.budget, part) for part in machine.stack[len(machine.stack) - count :]]
+    parts = texts(machine.budget, machine.stack[len(machine.stack) - count :], joined_text)
     machine.budget.charge_text(sum(map(len, parts)))
     _take(machine, count)
     machine.stack.append("".join(parts))

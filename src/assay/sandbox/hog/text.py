@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from assay.sandbox.hog.budget import Budget
@@ -58,6 +58,23 @@ def joined_text(budget: Budget, value: Value) -> str:
 def plain_text(budget: Budget, value: Value) -> str:
     """``toString``: as `print_text`, dates in ISO form."""
     return iso_text(value) if isinstance(value, HogDate | HogDateTime) else print_text(budget, value)
+
+
+def texts(budget: Budget, values: Iterable[Value], show: Callable[[Budget, Value], str]) -> list[str]:
+    """The texts of many values, which together must stay within the limit too.
+
+    Raises:
+        MemoryUsedUp: They do not.
+    """
+    shown: list[str] = []
+    size = 0
+    for value in values:
+        budget.step()
+        shown.append(show(budget, value))
+        size += len(shown[-1])
+        if size > budget.limits.memory_bytes:
+            raise budget.too_much_memory()
+    return shown
 
 
 def json_text(budget: Budget, value: Value, *, indent: int = 0) -> str:

@@ -109,7 +109,7 @@ def _shown_items(items: list[Value]) -> str:
 
 
 def _shown_inside(item: Value) -> str:
-    return _host_type(item) if isinstance(item, list | tuple | dict) else _shown(item)
+    return _host_type(cast("object", item)) if isinstance(item, list | tuple | dict) else _shown(item)
 
 
 def _host_type(value: object) -> str:

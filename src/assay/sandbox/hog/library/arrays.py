@@ -10,7 +10,7 @@ from assay.sandbox.hog.compare import contains, sort
 from assay.sandbox.hog.compare import position as find
 from assay.sandbox.hog.errors import HogFailure
 from assay.sandbox.hog.library.registry import ANY, function, need_integer, resumable
-from assay.sandbox.hog.text import joined_text
+from assay.sandbox.hog.text import joined_text, texts
 from assay.sandbox.hog.values import VALUE_COST, CallRequest, Value, is_truthy, type_name
 
 Calls = Generator[CallRequest, Any, Any]
@@ -130,15 +130,8 @@ def array_string_concat(budget: Budget, array: Value, separator: Value = None) -
     if not isinstance(array, list | tuple):
         return ""
     glue = joined_text(budget, separator)
-    parts: list[str] = []
-    size = 0
-    for item in cast("list[Any]", array):
-        budget.step()
-        parts.append(joined_text(budget, item))
-        size += len(parts[-1]) + len(glue)
-        if size > budget.limits.memory_bytes:
-            raise budget.too_much_memory()
-    budget.charge_text(size)
+    parts = texts(budget, cast("list[Any]", array), joined_text)
+    budget.charge_text(sum(map(len, parts)) + len(parts) * len(glue))
     return glue.join(parts)
 
 

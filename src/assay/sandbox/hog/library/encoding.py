@@ -15,7 +15,7 @@ from typing import Any, cast
 from assay.sandbox.hog.budget import Budget
 from assay.sandbox.hog.errors import HogFailure
 from assay.sandbox.hog.library.registry import function, need_text
-from assay.sandbox.hog.text import plain_text
+from assay.sandbox.hog.text import plain_text, texts
 from assay.sandbox.hog.values import Value, type_name
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -135,9 +135,9 @@ def _hmac_chain(budget: Budget, items: Value, name: str) -> bytes:
     """HMAC of the second item with the first as key; the result is the key for the next item, and so on."""
     if not isinstance(items, list | tuple) or len(cast("list[Any]", items)) < 2:
         raise HogFailure(f"Function `{name}HmacChain` needs an array of at least two, not a {type_name(items)}")
-    texts = [plain_text(budget, item) for item in cast("list[Any]", items)]
-    key = _bytes(texts[0])
-    for text in texts[1:]:
+    first, *rest = texts(budget, cast("list[Any]", items), plain_text)
+    key = _bytes(first)
+    for text in rest:
         budget.step(1 + len(text) // 256)
         key = hmac.new(key, _bytes(text), name).digest()
     return key

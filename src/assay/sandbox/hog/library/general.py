@@ -15,7 +15,7 @@ from assay.sandbox.hog.errors import HogFailure
 from assay.sandbox.hog.library.registry import ANY, function, need_number
 from assay.sandbox.hog.limits import MAX_INTEGER_BITS
 from assay.sandbox.hog.operators import add, subtract
-from assay.sandbox.hog.text import plain_text, print_text
+from assay.sandbox.hog.text import plain_text, print_text, texts
 from assay.sandbox.hog.values import HogDate, HogDateTime, HogError, Value, is_truthy, type_name
 
 _EPOCH_DAY = date(1970, 1, 1)
@@ -24,7 +24,7 @@ _EPOCH_DAY = date(1970, 1, 1)
 @function("print", 0, ANY)
 def print_(budget: Budget, *values: Value) -> None:
     """One line of output, the arguments joined by a space."""
-    parts = [print_text(budget, value) for value in values]
+    parts = texts(budget, values, print_text)
     budget.charge_text(sum(map(len, parts)) + len(parts))
     budget.print_line(" ".join(parts))
 

@@ -10,7 +10,7 @@ from assay.sandbox.hog.errors import HogFailure
 from assay.sandbox.hog.library.registry import ANY, function, need_integer, need_text
 from assay.sandbox.hog.operators import BINARY
 from assay.sandbox.hog.patterns import search
-from assay.sandbox.hog.text import joined_text
+from assay.sandbox.hog.text import joined_text, texts
 from assay.sandbox.hog.values import Value, type_name
 
 # Upper and lower case of one character has at most three.
@@ -159,7 +159,7 @@ def split_by_string(budget: Budget, separator: Value, text: Value, most: Value =
 @function("concat", 1, ANY)
 def concat(budget: Budget, *values: Value) -> str:
     """All texts joined, null as nothing."""
-    parts = [joined_text(budget, value) for value in values]
+    parts = texts(budget, values, joined_text)
     _pay_text(budget, sum(map(len, parts)))
     return "".join(parts)
 
