@@ -32,6 +32,18 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/llm/evals/suites"): {"json": {"name": "s", "manifest": {}}},
     ("POST", "/api/v1/llm/evals/suites/{suite_id}/versions"): {"json": {"manifest": {}}},
     ("POST", "/api/v1/llm/evals/runs"): {"json": {"suite_id": "{suite_id}", "models": ["openai/m"]}},
+    ("POST", "/api/v1/llm/evals/suites/{suite_id}/shares"): {"json": {"org_id": f"org_{'0' * 32}"}},
+    ("POST", "/api/v1/llm/evals/suites/{suite_id}/tokens/measure"): {"json": {}},
+    ("POST", "/api/v1/llm/evals/runs/{run_id}/trials"): {"json": {"trials": []}},
+    ("PUT", "/api/v1/llm/evals/runs/{run_id}/samples/{sample_index}/trajectory"): {"json": {"steps": []}},
+    ("PATCH", "/api/v1/llm/evals/schedules/{schedule_id}"): {"json": {}},
+    ("POST", "/api/v1/llm/evals/imports/agent-run"): {
+        "json": {"suite_id": "{suite_id}", "agent_name": "a", "model": "m"}
+    },
+    ("POST", "/api/v1/llm/evals/imports/huggingface-results"): {"json": {}, "headers": {"X-HuggingFace-Token": "t"}},
+    ("POST", "/api/v1/llm/evals/schedules"): {
+        "json": {"suite_id": "{suite_id}", "name": "s", "run": {"models": ["openai/m"]}, "interval_seconds": 86_400}
+    },
     ("POST", "/api/v1/llm/files"): {"files": {"file": ("a.txt", b"x")}, "data": {"purpose": "evals"}},
 }
 """Bodies that pass validation, so that what refuses a call is what the test is about."""
@@ -61,7 +73,8 @@ TARGETS = list(targets())
 SCOPED = [target for target in TARGETS if target.route.path not in WITHOUT_SCOPE]
 OWNED = [target for target in SCOPED if "{" in target.route.path and target.route.name != "create_suite_version"]
 """Without the one route whose body, a whole manifest, is checked before the suite is looked up: see ``test_suites``."""
-DELETIONS = [target for target in OWNED if target.method == "DELETE"]
+_READABLE = {target.route.path for target in OWNED if target.method == "GET"}
+DELETIONS = [target for target in OWNED if target.method == "DELETE" and target.route.path in _READABLE]
 ids = [target.id for target in TARGETS]
 
 
@@ -91,7 +104,24 @@ async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str]:
         run = await client.call("evals.create_run", suite_id=suite.id, models=["openai/m"])
         await client.finished(run.id)
         file = await upload(client, b"x", purpose="user_data")
-    return {"suite_id": suite.id, "run_id": run.id, "file_id": file.id, "version": "1", "model_id": "nobody/knows"}
+        schedule = await client.call(
+            "evals.create_schedule",
+            name="s",
+            suite_id=suite.id,
+            run={"models": ["openai/m"]},
+            interval_seconds=86_400,
+        )
+    return {
+        "suite_id": suite.id,
+        "run_id": run.id,
+        "file_id": file.id,
+        "version": "1",
+        "model_id": "nobody/knows",
+        "sample_index": "0",
+        "org_id": f"org_{'0' * 32}",
+        "schedule_id": schedule.id,
+        "delivery_id": f"evt_{'0' * 32}",
+    }
 
 
 async def send(url: str, target: Target, objects: dict[str, str], token: str | None) -> Answer:
@@ -165,9 +195,7 @@ async def test_operational_routes_need_no_key(live: LiveServer) -> None:
             assert (await http.get(path)).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "target", [target for target in OWNED if target.method == "DELETE"], ids=lambda target: target.id
-)
+@pytest.mark.parametrize("target", DELETIONS, ids=lambda target: target.id)
 async def test_a_refused_deletion_deletes_nothing(
     live: LiveServer, tenants: Tenants, objects: dict[str, str], target: Target
 ) -> None:

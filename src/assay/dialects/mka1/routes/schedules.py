@@ -8,7 +8,7 @@ from assay.core.runs.types import RunFilter, RunStatus
 from assay.core.schedules import service
 from assay.core.schedules.history import list_history
 from assay.core.schedules.types import Schedule, ScheduleFilter
-from assay.dialects.edge.state import ApiState
+from assay.dialects.edge.state import ApiState, give_back
 from assay.dialects.mka1 import mapping
 from assay.dialects.mka1.identifiers import Prefix, read_id
 from assay.dialects.mka1.query import (
@@ -56,8 +56,7 @@ async def list_schedules(
     """List schedules, newest first."""
     schedule_filter = ScheduleFilter(suite_id=suite_id, enabled=parse_flag(enabled))
     page = await service.list_schedules(session, caller, schedule_filter=schedule_filter, after=after, limit=limit)
-    # The clock is asked without holding a connection.
-    await session.commit()
+    await give_back(session)
     next_fires = await state.clock.next_fires(page.items)
     return mapping.to_list(page, lambda schedule: to_schedule(schedule, next_fires[schedule.id]))
 
@@ -67,7 +66,7 @@ async def get_schedule(schedule_id: str, caller: EvalsReader, session: Session, 
     """Retrieve a schedule."""
     row_id = _read(schedule_id)
     schedule = await service.get_schedule(session, caller, schedule_id=row_id)
-    await session.commit()
+    await give_back(session)
     return await _with_next_run(state, schedule)
 
 
