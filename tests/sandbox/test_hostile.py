@@ -164,8 +164,12 @@ async def test_batch_time_is_bounded(sandbox: Sandbox) -> None:
 
 # ---------------------------------------------------------------- processes
 def workers() -> list[psutil.Process]:
-    """Living children of this process."""
-    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    """Living workers; other tests' servers are children of this process too, and must be left alone."""
+    return [
+        child
+        for child in psutil.Process().children()
+        if child.status() != psutil.STATUS_ZOMBIE and "monty" in child.name()
+    ]
 
 
 async def busy_worker() -> psutil.Process:
