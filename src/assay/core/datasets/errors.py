@@ -1,14 +1,20 @@
-"""What is said about dataset files that cannot be read.
+"""What is said about dataset files that cannot be read, and about stored datasets that are not there.
 
 InvalidError
 ├── DatasetRowError     a line is wrong
 ├── DatasetFormatError  the format is not known
-└── EmptyDatasetError   there are no rows
+├── EmptyDatasetError   there are no rows
+└── UnknownDatasetError the input names a dataset that is not there
+NotFoundError
+├── DatasetNotFoundError
+└── ItemNotFoundError
 """
 
 from __future__ import annotations
 
-from assay.kit.errors import InvalidError
+from uuid import UUID
+
+from assay.kit.errors import InvalidError, NotFoundError
 
 
 class DatasetRowError(InvalidError):
@@ -39,3 +45,30 @@ class EmptyDatasetError(InvalidError):
     """A dataset file without a single row."""
 
     code = "empty_dataset"
+
+
+class DatasetNotFoundError(NotFoundError):
+    """The caller has no such dataset."""
+
+    code = "dataset_not_found"
+
+    def __init__(self, dataset_id: UUID | str) -> None:
+        super().__init__(f"Dataset {dataset_id} not found.")
+
+
+class ItemNotFoundError(NotFoundError):
+    """The caller has no such dataset item."""
+
+    code = "dataset_item_not_found"
+
+    def __init__(self, item_id: UUID | str) -> None:
+        super().__init__(f"Dataset item {item_id} not found.")
+
+
+class UnknownDatasetError(InvalidError):
+    """A dataset that the input names is not there."""
+
+    code = "unknown_dataset"
+
+    def __init__(self, dataset_id: UUID | str) -> None:
+        super().__init__(f"There is no dataset {dataset_id} in this project.", param="dataset")

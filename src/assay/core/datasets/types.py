@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+T = TypeVar("T")
 
 
 class DatasetFormat(StrEnum):
@@ -22,3 +27,43 @@ class Row(NamedTuple):
     """Where the row begins in its file, from 1."""
     values: dict[str, Any]
     """By column."""
+
+
+class DatasetSort(StrEnum):
+    """What a list of datasets can be sorted by."""
+
+    CREATED_AT = "created_at"
+    UPDATED_AT = "updated_at"
+
+
+class SortKey(NamedTuple):
+    """One key of an order."""
+
+    column: DatasetSort
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Part of a list, by position."""
+
+    limit: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetQuery:
+    """Which datasets to list; conditions hold together."""
+
+    ids: Sequence[UUID] | None = None
+    search: str = ""
+    """Part of the name, the description or the JSON text of the metadata, in any case; empty matches all."""
+    order: Sequence[SortKey] = (SortKey(DatasetSort.CREATED_AT, descending=True),)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted(Generic[T]):
+    """Some rows of a list, and how many it has in all."""
+
+    count: int
+    rows: Sequence[T]
