@@ -24,6 +24,7 @@ from assay.dialects.edge.state import ApiState
 from assay.dialects.mka1 import app as mka1
 from assay.dialects.mka1 import openapi
 from assay.dialects.mka1.errors import envelope
+from assay.dialects.posthog import app as posthog
 from assay.kit.logging import log_context
 from assay.metrics import REQUEST_SECONDS, REQUESTS
 from assay.outbound.client import GuardedClient
@@ -83,7 +84,7 @@ def create_app(open_state: OpenState) -> FastAPI:
         docs_url="/docs",
         redoc_url=None,
     )
-    for router in mka1.routers():
+    for router in (*mka1.routers(), *posthog.routers()):
         app.include_router(router)
     _add_document(app, "mka1", openapi.document)
     _add_operations(app)

@@ -1,0 +1,1 @@
+"""The ``posthog`` dialect: datasets and their items."""

@@ -1,0 +1,137 @@
+"""This dialect's route class, its paths, and the dependencies of its routes (P§1.1, P§1.2).
+
+Every resource has two prefixes, and every path may end in a slash. The order of refusals is the contract's (P§1.3):
+credentials, scope, project, object, body. So routes parse the body themselves, after the object is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, cast
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Request, Response, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from assay.core.projects.errors import ProjectNotFoundError
+from assay.core.projects.service import get_project
+from assay.core.projects.types import Principal, Project, Scope
+from assay.dialects.edge.bodies import BodyError, parse_json
+from assay.dialects.edge.route import EdgeRoute
+from assay.dialects.edge.state import principal_of, session_of, state_of
+from assay.dialects.posthog.errors import describe_invalid, render_error
+from assay.kit.errors import DomainError, UnauthenticatedError
+
+PREFIXES = ("/api/environments/{project_id}", "/api/projects/{project_id}")
+CURRENT = "@current"
+
+_BEARER = HTTPBearer(auto_error=False, description="A personal API key.")
+
+Session = Annotated[AsyncSession, Depends(session_of)]
+Handler = Callable[..., Coroutine[Any, Any, Any]]
+
+
+class PosthogRoute(EdgeRoute):
+    """Bearer keys and four-key errors."""
+
+    async def identify_caller(self, request: Request, session: AsyncSession) -> Principal:
+        """The key's principal."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise UnauthenticatedError("Authentication credentials were not provided.")
+        return await state_of(request).authenticator.authenticate(session, token.strip())
+
+    def render_error(self, error: DomainError) -> Response:
+        """The dialect's four keys."""
+        return render_error(error)
+
+    def describe_invalid(self, error: RequestValidationError) -> DomainError:
+        """A 400 that names the field."""
+        return describe_invalid(error)
+
+
+def caller_with(scope: Scope) -> Any:
+    """A dependency that gives the caller, who must hold the scope."""
+
+    def require(request: Request) -> Principal:
+        principal = principal_of(request)
+        principal.require(scope)
+        return principal
+
+    require.scope = scope  # type: ignore[attr-defined] - read by the test that walks all routes
+    return Depends(require)
+
+
+DatasetReader = Annotated[Principal, caller_with(Scope.DATASET_READ)]
+DatasetWriter = Annotated[Principal, caller_with(Scope.DATASET_WRITE)]
+
+
+async def open_project(session: AsyncSession, principal: Principal, reference: str) -> Project:
+    """The project that a path names: its number, or ``@current`` for the key's own.
+
+    Raises:
+        ProjectNotFoundError: There is no such project, or it is not named by a number.
+        ProjectForbiddenError: The key is of another one.
+    """
+    if reference == CURRENT:
+        return await get_project(session, principal)
+    if not (reference.isascii() and reference.isdecimal() and len(reference) <= 10):
+        raise ProjectNotFoundError
+    return await get_project(session, principal, project=int(reference))
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """The body, a JSON object; an empty body is an empty object.
+
+    Raises:
+        BodyError: It is no object.
+    """
+    content = await request.body()
+    value: Any = parse_json(content) if content else {}
+    if not isinstance(value, dict):
+        raise BodyError("The body must be a JSON object.")
+    return cast("dict[str, Any]", value)
+
+
+def read_uuid(text: str) -> UUID | None:
+    """The id that a path segment names; None where it is no UUID, and so names nothing."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+class Resource:
+    """A router whose every route answers under both prefixes, with and without a slash at the end."""
+
+    def __init__(self, *, tag: str) -> None:
+        self.router = APIRouter(tags=[tag], route_class=PosthogRoute, dependencies=[Security(_BEARER)])
+
+    def route(self, method: str, path: str, *, status_code: int = 200) -> Callable[[Handler], Handler]:
+        """Register a handler.
+
+        Args:
+            method: The verb.
+            path: After the prefix, without a slash at its end.
+            status_code: Of a success.
+        """
+
+        def register(handler: Handler) -> Handler:
+            for prefix in PREFIXES:
+                for slash in ("/", ""):
+                    self.router.add_api_route(
+                        f"{prefix}{path}{slash}",
+                        handler,
+                        methods=[method],
+                        status_code=status_code,
+                        response_model=None,
+                        include_in_schema=slash == "/",
+                    )
+            return handler
+
+        return register
+
+
+ProjectPath = Annotated[str, Path(description="The project's number, or `@current`.")]
