@@ -71,6 +71,7 @@ def counts_of(document: dict[str, Any]) -> tuple[int, int, int]:
         ("multiple-choice/manifest.json", {"accuracy", "exact_match", "f1_macro", "f1_micro", "f1_weighted"}),
         ("qa/manifest.yaml", {"exact_match", "f1"}),
         ("numeric/manifest.yaml", {"numeric_match"}),
+        ("math/manifest.yaml", {"exact_match"}),
         ("custom-grader/manifest.yaml", {"recall", "precision"}),
         ("batch-grader/manifest.yaml", {"hit", "mean_by_bird"}),
         ("judge/manifest.yaml", {"accepted"}),

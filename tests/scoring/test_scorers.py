@@ -60,7 +60,7 @@ def test_version_names_the_family(family: str) -> None:
     assert re.fullmatch(rf"{family}/\d+", scorer_for(family).version)
 
 
-@pytest.mark.parametrize("task_type", ["custom", "summarization", "llm_judge", "semantic_similarity", "math", "audio"])
+@pytest.mark.parametrize("task_type", ["custom", "summarization", "llm_judge", "semantic_similarity", "audio"])
 def test_other_families_are_refused(task_type: str) -> None:
     with pytest.raises(UnsupportedFamilyError, match=rf"'{task_type}'.*give it a grader"):
         scorer_for(task_type)

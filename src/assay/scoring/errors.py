@@ -10,12 +10,15 @@ InvalidError
 └── UnsupportedFamilyError   a task type has no built-in scorer
 LimitError
 ├── PromptTooLongError       a rendered text passes the bound
-└── ExtractionTimeoutError   a pattern ran out of time on one sample
+├── ExtractionTimeoutError   a pattern ran out of time on one sample
+└── MathTimeoutError         a math answer could not be compared in time
+UnavailableError
+└── MathComparisonError      computer algebra failed on a math answer
 """
 
 from __future__ import annotations
 
-from assay.kit.errors import InvalidError, LimitError
+from assay.kit.errors import InvalidError, LimitError, UnavailableError
 
 
 class TemplateError(InvalidError):
@@ -70,3 +73,15 @@ class ExtractionTimeoutError(LimitError):
     """The pattern ran out of time on one sample."""
 
     code = "extraction_timeout"
+
+
+class MathTimeoutError(LimitError):
+    """Comparing a math answer with its target took too long."""
+
+    code = "math_timeout"
+
+
+class MathComparisonError(UnavailableError):
+    """A math answer could not be compared with its target, for a reason that is not the answer's."""
+
+    code = "math_comparison_failed"

@@ -8,13 +8,15 @@ sample can come to:
 - **Unscored**, with a reason: there was nothing to compare with, because the row has no target or one that cannot be
   what the task asks for (a word for a number, a choice that is not among the choices). That is the data's fault, so it
   is no 0 and enters no mean.
-- A sample whose model call or extraction failed never gets here; it has failed, and is counted apart from both.
+- A sample whose model call or extraction failed never gets here; it has failed, and is counted apart from both. A math
+  comparison that itself fails raises, and its sample has failed likewise.
 
 | family | metrics | a match is |
 |---|---|---|
 | classification, multiple_choice | exact_match | the same choice; without choices, the same normalized label |
 | qa | exact_match, f1 | equal after SQuAD normalization; F1 of the shared tokens; the best over several golds |
 | numeric | numeric_match | within the tolerance |
+| math | exact_match | the same by computer algebra |
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from typing import Any, Final, Protocol, cast
 from assay.kit import json
 from assay.scoring.choices import index_choices
 from assay.scoring.errors import ScoreValueError, UnsupportedFamilyError
+from assay.scoring.mathematics import MathReader
+from assay.scoring.mathworker import Verdict
 from assay.scoring.normalization import normalize_label, normalize_squad
 from assay.scoring.numbers import find_last_number, parse_number
 
@@ -39,6 +43,7 @@ class Family(StrEnum):
     MULTIPLE_CHOICE = "multiple_choice"
     QA = "qa"
     NUMERIC = "numeric"
+    MATH = "math"
 
 
 class UnscoredReason(StrEnum):
@@ -54,6 +59,7 @@ class AnswerFault(StrEnum):
     NOT_EXTRACTED = "not_extracted"
     NOT_A_CHOICE = "not_a_choice"
     NOT_A_NUMBER = "not_a_number"
+    NOT_AN_EXPRESSION = "not_an_expression"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,11 @@ class Scorer(Protocol):
         """Keys of ``Scored.scores``, the main one first."""
         ...
 
+    @property
+    def blocks(self) -> bool:
+        """Whether a score may take seconds, so that an event loop must ask for it in a thread."""
+        ...
+
     def score(self, output: ScoredOutput) -> Score:
         """Score one sample."""
         ...
@@ -149,6 +160,8 @@ def scorer_for(task_type: str, *, tolerance: Tolerance | None = None) -> Scorer:
             return QaScorer()
         case Family.NUMERIC:
             return NumericScorer(tolerance or Tolerance())
+        case Family.MATH:
+            return MathScorer(MathReader())
         case _ if task_type in _MUST_HAVE_GRADER:
             message = f"A task of type '{task_type}' has no scoring rule of its own; give it a grader."
         case _:
@@ -191,6 +204,11 @@ class LabelScorer:
     def metric_ids(self) -> tuple[str, ...]:
         """See :class:`Scorer`."""
         return ("exact_match",)
+
+    @property
+    def blocks(self) -> bool:
+        """See :class:`Scorer`."""
+        return False
 
     def score(self, output: ScoredOutput) -> Score:
         """See :class:`Scorer`."""
@@ -242,6 +260,11 @@ class NumericScorer:
         """See :class:`Scorer`."""
         return ("numeric_match",)
 
+    @property
+    def blocks(self) -> bool:
+        """See :class:`Scorer`."""
+        return False
+
     def score(self, output: ScoredOutput) -> Score:
         """See :class:`Scorer`."""
         target = output.target
@@ -257,6 +280,51 @@ class NumericScorer:
             return Scored({"numeric_match": 0.0}, AnswerFault.NOT_A_NUMBER)
         allowed = max(self.tolerance.absolute, self.tolerance.relative * abs(expected))
         return Scored({"numeric_match": float(abs(answer - expected) <= allowed)})
+
+
+@dataclass(frozen=True, slots=True)
+class MathScorer:
+    """math: do the answer and the target mean the same?
+
+    The target must be an expression. The answer may have words around it; then what is boxed counts, else its last
+    expression.
+    """
+
+    reader: MathReader
+
+    @property
+    def version(self) -> str:
+        """See :class:`Scorer`."""
+        return "math/1"
+
+    @property
+    def metric_ids(self) -> tuple[str, ...]:
+        """See :class:`Scorer`."""
+        return ("exact_match",)
+
+    @property
+    def blocks(self) -> bool:
+        """See :class:`Scorer`."""
+        return True
+
+    def score(self, output: ScoredOutput) -> Score:
+        """See :class:`Scorer`.
+
+        Raises:
+            MathTimeoutError: The comparison took too long.
+            MathComparisonError: The comparison failed.
+        """
+        target = output.target
+        if target is None or not target.strip():
+            return _NO_TARGET
+        if output.extracted_output is None:
+            return Scored({"exact_match": 0.0}, AnswerFault.NOT_EXTRACTED)
+        verdict = self.reader.compare(target, output.extracted_output)
+        if verdict is Verdict.NO_TARGET_EXPRESSION:
+            return Unscored(UnscoredReason.INVALID_TARGET, f"The target '{target[:100]}' is not a math expression.")
+        if verdict is Verdict.NO_ANSWER_EXPRESSION:
+            return Scored({"exact_match": 0.0}, AnswerFault.NOT_AN_EXPRESSION)
+        return Scored({"exact_match": float(verdict is Verdict.EQUAL)})
 
 
 def _read_answer(answer: str) -> float | None:
@@ -285,6 +353,11 @@ class QaScorer:
     def metric_ids(self) -> tuple[str, ...]:
         """See :class:`Scorer`."""
         return ("exact_match", "f1")
+
+    @property
+    def blocks(self) -> bool:
+        """See :class:`Scorer`."""
+        return False
 
     def score(self, output: ScoredOutput) -> Score:
         """See :class:`Scorer`."""

@@ -423,7 +423,6 @@ def test_any_value_anywhere_is_accepted_or_refused_cleanly(place: tuple[Any, ...
 @pytest.mark.parametrize(
     ("one", "path", "says"),
     [
-        (FULL_TASKS[-4], "tasks[0].grader", "math"),
         (FULL_TASKS[-3], "tasks[0].dataset.path", "Hugging Face"),
         (FULL_TASKS[-2], "tasks[0].type", "transcription"),
         (FULL_TASKS[-1], "tasks[0].type", "embedding"),
@@ -442,7 +441,6 @@ def test_what_cannot_run_yet_is_refused(one: dict[str, Any], path: str, says: st
 def test_all_unsupported_parts_are_listed() -> None:
     found = unsupported_parts(parse_manifest(manifest(*FULL_TASKS)))
     assert [part.path for part in found] == [
-        "tasks[10].grader",
         "tasks[11].dataset.path",
         "tasks[12].type",
         "tasks[13].type",

@@ -2,7 +2,7 @@
 
 | the task has | how a sample is scored |
 |---|---|
-| no grader | at once, by the built-in scorer of its type |
+| no grader | at once, by the built-in scorer of its type; in a thread where that may take seconds |
 | a grader for single samples | in small batches, in the sandbox |
 | one that asks models | its answer is stored first, then it is graded alone, a few at a time |
 | one for the whole group | its answer is stored; the group is scored when all answers are there |
@@ -64,6 +64,7 @@ class SampleScorer:
         self._background = background
         self._gathering: dict[int, list[_Gradable]] = {}
         self._grader_slots = asyncio.Semaphore(grader_concurrency)
+        self._scorer_slot = asyncio.Semaphore(1)
         self._ending = ending
 
     def submit(self, item: WorkItem, answer: Answer, chunk: ChunkProgress) -> None:
@@ -80,7 +81,7 @@ class SampleScorer:
             return
         answer.values["extracted_output"] = extracted
         if task.grader is None:
-            self._emit(Settlement(score_built_in(task.scorer, item, answer, extracted=extracted, task=task), chunk))
+            self._score(task, _Gradable(item, answer, chunk, scores_only=False))
         elif task.grader.execution is GraderExecution.AGGREGATE:
             self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, answer.values), chunk))
         elif task.grader.allows_models:
@@ -95,14 +96,32 @@ class SampleScorer:
         answer = Answer(item.output_text or "", {"response_id": item.response_id})
         answer.values["extracted_output"] = item.extracted_output
         if task.grader is None:
-            result = score_built_in(task.scorer, item, answer, extracted=item.extracted_output, task=task)
-            self._emit(Settlement(_scores_of(result), chunk, scores_only=True))
+            self._score(task, _Gradable(item, answer, chunk, scores_only=True))
         elif task.grader.execution is GraderExecution.AGGREGATE:
             self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, {}), chunk, scores_only=True))
         elif task.grader.allows_models:
             self._background.create_task(self._grade_alone(task, task.grader, item, answer, chunk))
         else:
             self._gather(task, _Gradable(item, answer, chunk, scores_only=True))
+
+    def _score(self, task: CompiledTask, gradable: _Gradable) -> None:
+        """By the built-in scorer: at once, or in a thread if that may take long."""
+        if task.scorer is not None and task.scorer.blocks:
+            self._background.create_task(self._score_aside(task, gradable))
+        else:
+            self._settle(gradable, _score_gradable(task, gradable))
+
+    async def _score_aside(self, task: CompiledTask, gradable: _Gradable) -> None:
+        async with self._scorer_slot:
+            if self._ending():
+                self._keep_answers([gradable])
+                return
+            result = await asyncio.to_thread(_score_gradable, task, gradable)
+        self._settle(gradable, result)
+
+    def _settle(self, gradable: _Gradable, result: SampleResult) -> None:
+        final = _scores_of(result) if gradable.scores_only else result
+        self._emit(Settlement(final, gradable.chunk, scores_only=gradable.scores_only))
 
     def _gather(self, task: CompiledTask, gradable: _Gradable) -> None:
         gathering = self._gathering.setdefault(gradable.item.task_no, [])
@@ -120,8 +139,7 @@ class SampleScorer:
                 continue
             for gradable, outcome in zip(batch, await self._grade(task, batch), strict=True):
                 result = graded_result(gradable.item, outcome, gradable.answer.values)
-                final = _scores_of(result) if gradable.scores_only else result
-                self._emit(Settlement(final, gradable.chunk, scores_only=gradable.scores_only))
+                self._settle(gradable, result)
 
     def _keep_answers(self, batch: Sequence[_Gradable]) -> None:
         for gradable in batch:
@@ -185,6 +203,16 @@ def grading_case(task: CompiledTask, item: WorkItem, answer: Answer, plan: RunPl
         "response_id": answer.values.get("response_id"),
     }
     return Case(sample=sample, item={**item.dataset_row, "target": item.target})
+
+
+def _score_gradable(task: CompiledTask, gradable: _Gradable) -> SampleResult:
+    """By the built-in scorer. A scorer that fails leaves the sample failed, with its answer kept."""
+    item, answer = gradable.item, gradable.answer
+    try:
+        return score_built_in(task.scorer, item, answer, extracted=answer.values["extracted_output"], task=task)
+    except DomainError as error:
+        values = {**answer.values, "error": {"code": error.code, "message": error.message}}
+        return _result(item, SampleStatus.FAILED, values)
 
 
 def score_built_in(

@@ -43,10 +43,6 @@ def refuse_unsupported(manifest: Manifest) -> None:
 def _unsupported_in(task: Task) -> Iterator[UnsupportedPart]:
     if task.type in (TaskType.TRANSCRIPTION, TaskType.EMBEDDING):
         yield UnsupportedPart("type", f"{task.type} tasks are not available in this version")
-    if task.type is TaskType.MATH and task.grader is None:
-        yield UnsupportedPart(
-            "grader", "math tasks without a grader are not available in this version; add a Python grader"
-        )
     for path, dataset in task_datasets(task).items():
         if dataset.effective_source is DatasetSource.HUGGINGFACE:
             yield UnsupportedPart(
