@@ -14,6 +14,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 import temporalio.client
+from hypothesis import HealthCheck, settings
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
@@ -29,6 +30,10 @@ TEMPLATE = "assay_template"
 _FAST_AND_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 _database_numbers = itertools.count(1)
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile("assay", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("assay")
 
 
 @pytest.fixture(scope="session")
