@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.routing import APIRoute
 from tests.dialects.posthog.conftest import Caller, Connect
+from tests.support.live import LiveServer
 from tests.support.tenants import Tenants
 
 from assay.core.projects.types import Scope
@@ -48,11 +50,14 @@ OWNED = [target for target in TARGETS if target.route.path.count("{") > 1]
 each_target = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
 
 
-@pytest.fixture
-async def objects(caller: Caller) -> dict[str, str]:
+@pytest.fixture(scope="module")
+async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str]:
     """One object of each kind in the first project, by the name of its path parameter."""
-    dataset = await caller.ok("POST", "/datasets/", {"name": "d"})
-    item = await caller.ok("POST", "/dataset_items/", {"dataset": dataset["id"]})
+    headers = {"Authorization": f"Bearer {tenants.all_scopes}"}
+    async with httpx.AsyncClient(base_url=live.url, headers=headers, verify=False) as http:
+        caller = Caller(http)
+        dataset = await caller.ok("POST", "/datasets/", {"name": "d"})
+        item = await caller.ok("POST", "/dataset_items/", {"dataset": dataset["id"]})
     return {"project_id": "@current", "dataset_id": dataset["id"], "item_id": item["id"]}
 
 
@@ -118,7 +123,13 @@ async def test_another_project_in_the_path(
     number = (await stranger.ok("POST", "/datasets", {"name": "theirs"}))["team"]
 
     await caller.refused(403, target.method, _path(target, objects | {"project_id": str(number)}), _body(target))
-    for unknown in ("999999999", "99999999999999999999", "default", "-1", "1.0"):
-        path = _path(target, objects | {"project_id": unknown})
-        error = await caller.refused(404, target.method, path, _body(target))
-        assert "Project not found" in error["detail"]
+    path = _path(target, objects | {"project_id": "999999999"})
+    error = await caller.refused(404, target.method, path, _body(target))
+    assert "Project not found" in error["detail"]
+
+
+@pytest.mark.parametrize("project", ["99999999999999999999", "default", "-1", "1.0", "٣", "0"])
+async def test_projects_that_no_number_names(caller: Caller, project: str) -> None:
+    error = await caller.refused(404, "GET", f"/api/environments/{project}/datasets/")
+
+    assert "Project not found" in error["detail"]
