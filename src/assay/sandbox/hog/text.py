@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from assay.sandbox.hog.budget import Budget
@@ -32,6 +32,9 @@ _ESCAPES = {
 }
 _ESCAPED = re.compile("[\b\f\r\n\t\0\a\v\\\\']")
 _MAX_INDENT = 10
+# Numbers are written many at a time, few enough for a chunk of the longest integers to be small beside the limit.
+_CHUNK = 128
+_NUMBERS = frozenset((int, float))
 
 
 def print_text(budget: Budget, value: Value) -> str:
@@ -145,16 +148,26 @@ class _PrintWriter(_Writer):
             case _:
                 self.put(scalar_text(value))
 
-    def _list(self, opening: str, items: Iterable[Any], closing: str) -> None:
+    def _list(self, opening: str, items: Sequence[Any], closing: str) -> None:
         if not self.enter(items):
             return
         self.put(opening)
+        for start in range(0, len(items), _CHUNK):
+            if start:
+                self.put(", ")
+            self._items(items[start : start + _CHUNK])
+        self.put(closing)
+        self.leave()
+
+    def _items(self, items: Sequence[Any]) -> None:
+        if _NUMBERS.issuperset(map(type, items)):
+            self._budget.step(2 * len(items))
+            self.put(", ".join(map(str, items)))
+            return
         for index, item in enumerate(items):
             if index:
                 self.put(", ")
             self.write(item)
-        self.put(closing)
-        self.leave()
 
     def _object(self, entries: dict[Any, Any]) -> None:
         if not self.enter(entries):
