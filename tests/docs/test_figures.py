@@ -31,8 +31,9 @@ from assay.core.suites import service as suites
 from assay.core.suites import sources
 from assay.core.suites.manifest import ManifestError, parse_manifest, parsing
 from assay.dialects.edge import bodies
+from assay.dialects.edge.statuses import STATUS_OF_KIND
 from assay.dialects.mka1 import app, query
-from assay.dialects.mka1.errors import STATUS_OF_KIND, TYPE_OF_KIND
+from assay.dialects.mka1.errors import TYPE_OF_KIND
 from assay.dialects.mka1.identifiers import Prefix
 from assay.gateway import generation
 from assay.gateway.providers import transport

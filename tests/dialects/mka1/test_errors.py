@@ -11,7 +11,8 @@ import pytest
 from tests.support.mka1 import Client, check_envelope
 
 import assay
-from assay.dialects.mka1.errors import STATUS_OF_KIND, TYPE_OF_KIND, render_error
+from assay.dialects.edge.statuses import STATUS_OF_KIND
+from assay.dialects.mka1.errors import TYPE_OF_KIND, render_error
 from assay.dialects.mka1.wire.errors import WireError
 from assay.kit.errors import DomainError, ErrorKind
 

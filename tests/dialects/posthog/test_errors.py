@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from assay.dialects.posthog.errors import CODE_OF_KIND, STATUS_OF_KIND, TYPE_OF_KIND
+from assay.dialects.edge.statuses import STATUS_OF_KIND
+from assay.dialects.posthog.errors import CODE_OF_KIND, TYPE_OF_KIND
 from assay.kit.errors import ErrorKind
 
 

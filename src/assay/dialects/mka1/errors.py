@@ -11,17 +11,9 @@ from fastapi import Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
+from assay.dialects.edge.statuses import STATUS_OF_KIND
 from assay.kit.errors import DomainError, ErrorKind, InvalidError
 
-STATUS_OF_KIND: dict[ErrorKind, int] = {
-    ErrorKind.INVALID: 400,
-    ErrorKind.UNAUTHENTICATED: 401,
-    ErrorKind.FORBIDDEN: 403,
-    ErrorKind.NOT_FOUND: 404,
-    ErrorKind.CONFLICT: 409,
-    ErrorKind.LIMIT: 413,
-    ErrorKind.UNAVAILABLE: 503,
-}
 TYPE_OF_KIND: dict[ErrorKind, str] = {
     ErrorKind.INVALID: "invalid_request_error",
     ErrorKind.UNAUTHENTICATED: "authentication_error",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
@@ -10,11 +10,12 @@ from fastapi.security import HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.projects.types import Principal, Scope
+from assay.dialects.edge.access import bearer_token, caller_with
 from assay.dialects.edge.route import EdgeRoute
-from assay.dialects.edge.state import ApiState, principal_of, session_of, state_of
+from assay.dialects.edge.state import ApiState, session_of, state_of
 from assay.dialects.mka1.errors import describe_invalid, render_error
 from assay.dialects.mka1.wire.errors import WireError
-from assay.kit.errors import DomainError, UnauthenticatedError
+from assay.kit.errors import DomainError
 
 MAX_LARGE_BODY_BYTES = 20 * 1024 * 1024
 
@@ -29,10 +30,8 @@ class Mka1Route(EdgeRoute):
 
     async def identify_caller(self, request: Request, session: AsyncSession) -> Principal:
         """The key's principal, narrowed to the end user the header names (M§1.3, R36)."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise UnauthenticatedError("Send the API key as `Authorization: Bearer <key>`.")
-        principal = await state_of(request).authenticator.authenticate(session, token.strip())
+        token = bearer_token(request, advice="Send the API key as `Authorization: Bearer <key>`.")
+        principal = await state_of(request).authenticator.authenticate(session, token)
         on_behalf_of = request.headers.get("x-on-behalf-of")
         return principal if on_behalf_of is None else principal.delegate(on_behalf_of)
 
@@ -51,18 +50,6 @@ class LargeBodyRoute(Mka1Route):
     def max_body_bytes(self, state: ApiState) -> int:
         """20 MiB."""
         return MAX_LARGE_BODY_BYTES
-
-
-def caller_with(scope: Scope) -> Any:
-    """A dependency that gives the caller, who must hold the scope."""
-
-    def require(request: Request) -> Principal:
-        principal = principal_of(request)
-        principal.require(scope)
-        return principal
-
-    require.scope = scope  # type: ignore[attr-defined] - read by the test that walks all routes
-    return Depends(require)
 
 
 def mka1_router(prefix: str, *, tag: str, route_class: type[Mka1Route] = Mka1Route) -> APIRouter:

@@ -11,17 +11,9 @@ from fastapi.responses import JSONResponse
 from assay.core.datasets.errors import UnknownDatasetError
 from assay.core.projects.errors import InvalidCredentialsError, ProjectNotFoundError
 from assay.dialects.edge.bodies import BodyError
+from assay.dialects.edge.statuses import STATUS_OF_KIND
 from assay.kit.errors import DomainError, ErrorKind, InvalidError
 
-STATUS_OF_KIND: dict[ErrorKind, int] = {
-    ErrorKind.INVALID: 400,
-    ErrorKind.UNAUTHENTICATED: 401,
-    ErrorKind.FORBIDDEN: 403,
-    ErrorKind.NOT_FOUND: 404,
-    ErrorKind.CONFLICT: 409,
-    ErrorKind.LIMIT: 413,
-    ErrorKind.UNAVAILABLE: 503,
-}
 TYPE_OF_KIND: dict[ErrorKind, str] = {
     ErrorKind.INVALID: "validation_error",
     ErrorKind.UNAUTHENTICATED: "authentication_error",

@@ -18,11 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from assay.core.projects.errors import ProjectNotFoundError
 from assay.core.projects.service import get_project
 from assay.core.projects.types import Principal, Project, Scope
+from assay.dialects.edge.access import bearer_token, caller_with
 from assay.dialects.edge.bodies import BodyError, parse_json
 from assay.dialects.edge.route import EdgeRoute
-from assay.dialects.edge.state import principal_of, session_of, state_of
+from assay.dialects.edge.state import session_of, state_of
 from assay.dialects.posthog.errors import describe_invalid, render_error
-from assay.kit.errors import DomainError, UnauthenticatedError
+from assay.kit.errors import DomainError
 
 PREFIXES = ("/api/environments/{project_id}", "/api/projects/{project_id}")
 CURRENT = "@current"
@@ -38,10 +39,8 @@ class PosthogRoute(EdgeRoute):
 
     async def identify_caller(self, request: Request, session: AsyncSession) -> Principal:
         """The key's principal."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise UnauthenticatedError("Authentication credentials were not provided.")
-        return await state_of(request).authenticator.authenticate(session, token.strip())
+        token = bearer_token(request, advice="Authentication credentials were not provided.")
+        return await state_of(request).authenticator.authenticate(session, token)
 
     def render_error(self, error: DomainError) -> Response:
         """The dialect's four keys."""
@@ -50,18 +49,6 @@ class PosthogRoute(EdgeRoute):
     def describe_invalid(self, error: RequestValidationError) -> DomainError:
         """A 400 that names the field."""
         return describe_invalid(error)
-
-
-def caller_with(scope: Scope) -> Any:
-    """A dependency that gives the caller, who must hold the scope."""
-
-    def require(request: Request) -> Principal:
-        principal = principal_of(request)
-        principal.require(scope)
-        return principal
-
-    require.scope = scope  # type: ignore[attr-defined] - read by the test that walks all routes
-    return Depends(require)
 
 
 DatasetReader = Annotated[Principal, caller_with(Scope.DATASET_READ)]
