@@ -58,7 +58,8 @@ async def list_datasets(
     if query.search:
         searched = (DatasetRow.name, DatasetRow.description, cast(DatasetRow.details, String))
         statement = statement.where(or_(*(column.icontains(query.search, autoescape=True) for column in searched)))
-    return await _read_part(session, statement.order_by(*map(_ordering, query.order), DatasetRow.id), part)
+    order = query.order or (SortKey(DatasetSort.CREATED_AT, descending=True),)
+    return await _read_part(session, statement.order_by(*map(_ordering, order), DatasetRow.id), part)
 
 
 async def list_items(

@@ -1,6 +1,6 @@
 """Use cases of stored datasets and their items.
 
-A deleted dataset or item leaves lists and reads, and can still be changed by its id: that is how it comes back.
+A deleted dataset or item leaves lists and reads, and can still be found to be changed: that is how it comes back.
 """
 
 from __future__ import annotations
@@ -40,18 +40,16 @@ async def create_dataset(session: AsyncSession, principal: Principal, values: Ma
     return row
 
 
-async def update_dataset(
-    session: AsyncSession, principal: Principal, dataset_id: UUID, values: Mapping[str, Any]
-) -> DatasetRow:
-    """Change the fields that ``values`` names; ``deleted`` deletes or brings back. Also finds deleted datasets.
+async def update_dataset(session: AsyncSession, row: DatasetRow, values: Mapping[str, Any]) -> None:
+    """Change the fields that ``values`` names; ``deleted`` deletes or brings back.
 
-    Raises:
-        DatasetNotFoundError: The caller has no such dataset.
+    Args:
+        session: A session inside a transaction.
+        row: From ``find_dataset``, locked.
+        values: Some of ``DATASET_FIELDS`` and ``deleted``.
     """
-    row = await find_dataset(session, principal, dataset_id, include_deleted=True, lock=True)
     _apply(row, values, fields=DATASET_FIELDS)
     await session.flush()
-    return row
 
 
 async def find_dataset(
@@ -100,19 +98,22 @@ async def create_item(session: AsyncSession, principal: Principal, values: Mappi
 
 
 async def update_item(
-    session: AsyncSession, principal: Principal, item_id: UUID, values: Mapping[str, Any]
-) -> DatasetItemRow:
-    """Change the fields that ``values`` names; ``deleted`` deletes or brings back. Also finds deleted items.
+    session: AsyncSession, principal: Principal, row: DatasetItemRow, values: Mapping[str, Any]
+) -> None:
+    """Change the fields that ``values`` names; ``deleted`` deletes or brings back.
+
+    Args:
+        session: A session inside a transaction.
+        principal: The caller.
+        row: From ``find_item``, locked.
+        values: Some of ``ITEM_FIELDS`` and ``deleted``.
 
     Raises:
-        ItemNotFoundError: The caller has no such item.
         UnknownDatasetError: The caller has no dataset to move it to.
     """
-    row = await find_item(session, principal, item_id, include_deleted=True, lock=True)
     await _check_dataset(session, principal, values)
     _apply(row, values, fields=ITEM_FIELDS)
     await session.flush()
-    return row
 
 
 async def find_item(

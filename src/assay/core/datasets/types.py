@@ -58,7 +58,8 @@ class DatasetQuery:
     ids: Sequence[UUID] | None = None
     search: str = ""
     """Part of the name, the description or the JSON text of the metadata, in any case; empty matches all."""
-    order: Sequence[SortKey] = (SortKey(DatasetSort.CREATED_AT, descending=True),)
+    order: Sequence[SortKey] = ()
+    """Without a key, newest first."""
 
 
 @dataclass(frozen=True, slots=True)

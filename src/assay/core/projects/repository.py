@@ -139,14 +139,18 @@ async def find_owner(session: AsyncSession, organization_id: UUID) -> UserRow | 
 
 async def find_member(session: AsyncSession, user_id: UUID, *, organization_id: UUID) -> Member | None:
     """A user of the organization, active or not: what they made stays theirs."""
-    found = (
-        await session.execute(
-            select(UserRow, MembershipRow.role)
-            .join(MembershipRow, MembershipRow.user_id == UserRow.id)
-            .where(UserRow.id == user_id, MembershipRow.organization_id == organization_id)
-        )
-    ).one_or_none()
-    return None if found is None else Member(user=found[0], role=found[1])
+    found = await list_members(session, [user_id], organization_id=organization_id)
+    return found[0] if found else None
+
+
+async def list_members(session: AsyncSession, user_ids: Sequence[UUID], *, organization_id: UUID) -> list[Member]:
+    """Those of the users who are of the organization, active or not, in no order."""
+    found = await session.execute(
+        select(UserRow, MembershipRow.role)
+        .join(MembershipRow, MembershipRow.user_id == UserRow.id)
+        .where(UserRow.id.in_(user_ids), MembershipRow.organization_id == organization_id)
+    )
+    return [Member(user=user, role=role) for user, role in found]
 
 
 def _members(organization_id: UUID) -> Select[UserRow]:

@@ -218,8 +218,14 @@ async def get_user(session: AsyncSession, principal: Principal, *, user_id: UUID
     member = await repository.find_member(session, user_id, organization_id=principal.organization_id)
     if member is None:
         raise UserNotFoundError
-    user = member.user
-    return User(id=user.id, number=user.number, name=user.name, email=user.email, role=Role(member.role))
+    return _user(member)
+
+
+async def list_users(session: AsyncSession, principal: Principal, user_ids: Iterable[UUID]) -> dict[UUID, User]:
+    """Users of the caller's organization by id; those who are not of it are left out."""
+    wanted = sorted(set(user_ids))
+    members = await repository.list_members(session, wanted, organization_id=principal.organization_id)
+    return {member.user.id: _user(member) for member in members}
 
 
 async def create_api_key(
@@ -408,6 +414,11 @@ def _credentials(project: ProjectRow, api_key: str | None) -> Credentials:
         capture_token=project.capture_token,
         api_key=api_key,
     )
+
+
+def _user(member: repository.Member) -> User:
+    user = member.user
+    return User(id=user.id, number=user.number, name=user.name, email=user.email, role=Role(member.role))
 
 
 def _project(row: ProjectRow) -> Project:

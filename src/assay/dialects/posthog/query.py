@@ -45,10 +45,8 @@ def read_dataset_query(request: Request) -> DatasetQuery:
         FieldError: An id is no UUID, or a key of the order is unknown.
     """
     parameters = request.query_params
-    order = _order(parameters.get("order_by", ""))
     ids = _ids(parameters["id__in"]) if parameters.get("id__in") else None
-    query = DatasetQuery(ids=ids, search=parameters.get("search", ""))
-    return DatasetQuery(ids=ids, search=query.search, order=order or query.order)
+    return DatasetQuery(ids=ids, search=parameters.get("search", ""), order=_order(parameters.get("order_by", "")))
 
 
 def read_dataset_filter(request: Request) -> UUID | None:

@@ -11,8 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from assay.core.datasets import service
 from assay.core.datasets.errors import DatasetNotFoundError, ItemNotFoundError
 from assay.core.datasets.models import DatasetItemRow, DatasetRow
-from assay.core.projects.errors import UserNotFoundError
-from assay.core.projects.service import get_user
+from assay.core.projects.service import list_users
 from assay.core.projects.types import Principal
 from assay.dialects.posthog.mapping import (
     Authors,
@@ -171,9 +170,9 @@ async def _change_dataset(
     project = await open_project(session, principal, project_id)
     if (found := read_uuid(dataset_id)) is None:
         raise DatasetNotFoundError(dataset_id)
-    await service.find_dataset(session, principal, found, include_deleted=True)
+    row = await service.find_dataset(session, principal, found, include_deleted=True, lock=True)
     wire = parse(model, await read_object(request))
-    row = await service.update_dataset(session, principal, found, dataset_values(wire))
+    await service.update_dataset(session, row, dataset_values(wire))
     return dataset_renderer(project.number, await _authors(session, principal, [row]))(row)
 
 
@@ -188,18 +187,12 @@ async def _change_item(
     project = await open_project(session, principal, project_id)
     if (found := read_uuid(item_id)) is None:
         raise ItemNotFoundError(item_id)
-    await service.find_item(session, principal, found, include_deleted=True)
+    row = await service.find_item(session, principal, found, include_deleted=True, lock=True)
     wire = parse(model, await read_object(request))
-    row = await service.update_item(session, principal, found, item_values(wire))
+    await service.update_item(session, principal, row, item_values(wire))
     return item_renderer(project.number, await _authors(session, principal, [row]))(row)
 
 
 async def _authors(session: AsyncSession, principal: Principal, rows: Iterable[DatasetRow | DatasetItemRow]) -> Authors:
     """Who made the rows; those who have left the organization are not among them."""
-    found: dict[Any, Any] = {}
-    for user_id in {row.created_by for row in rows if row.created_by is not None}:
-        try:
-            found[user_id] = await get_user(session, principal, user_id=user_id)
-        except UserNotFoundError:
-            continue
-    return found
+    return await list_users(session, principal, (row.created_by for row in rows if row.created_by is not None))
