@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.evaluators.service import enabled_evaluators
 from assay.core.evaluators.types import Evaluator, TargetKind
-from assay.core.events.service import known_persons
+from assay.core.events.service import get_persons
 from assay.core.events.types import GENERATION, StoredEvent
 from assay.core.online import repository
 from assay.core.online.types import Origin, Outcome, State
@@ -188,4 +188,4 @@ async def _persons(
     filters = (item for one in evaluators for condition in one.conditions for item in condition.get("properties") or ())
     if not any(isinstance(item, Mapping) and item.get("type") == "person" for item in filters):
         return {}
-    return await known_persons(session, project_id, sorted({event.distinct_id for event in events}))
+    return await get_persons(session, project_id, sorted({event.distinct_id for event in events}))

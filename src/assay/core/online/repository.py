@@ -6,13 +6,15 @@ repeats itself, or whether two workers hold the same entry for a moment: the fir
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Integer, Numeric, Row, Text, Uuid, bindparam, func, select, text, update
+from sqlalchemy import ARRAY, Date, Integer, Numeric, Row, Text, Uuid, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -347,3 +349,46 @@ def _leased(row: Row[Any]) -> Leased:
         attempts=row.attempts,
         created_at=row.created_at,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """One judge's call that was paid for."""
+
+    evaluator_id: UUID
+    cost_usd: Decimal | None
+
+
+_ADD_SPEND = text(
+    """
+    INSERT INTO evaluation_spend AS spend (evaluator_id, day, calls, cost_usd)
+    SELECT evaluator_id, CAST(:day AS date), calls, cost_usd
+    FROM unnest(:evaluators, :calls, :costs) AS given (evaluator_id, calls, cost_usd)
+    ON CONFLICT (evaluator_id, day) DO UPDATE
+    SET calls = spend.calls + excluded.calls, cost_usd = spend.cost_usd + excluded.cost_usd
+    """
+).bindparams(
+    bindparam("day", type_=Date()),
+    bindparam("evaluators", type_=ARRAY(Uuid())),
+    bindparam("calls", type_=ARRAY(Integer())),
+    bindparam("costs", type_=ARRAY(Numeric())),
+)
+
+
+async def add_spend(session: AsyncSession, spends: Sequence[Spend], *, now: datetime) -> None:
+    """Count calls and their cost on this day."""
+    calls: dict[UUID, int] = defaultdict(int)
+    costs: dict[UUID, Decimal] = defaultdict(Decimal)
+    for spend in spends:
+        calls[spend.evaluator_id] += 1
+        costs[spend.evaluator_id] += spend.cost_usd or 0
+    if not calls:
+        return
+    ordered = sorted(calls)
+    values = {
+        "day": now.date(),
+        "evaluators": ordered,
+        "calls": [calls[one] for one in ordered],
+        "costs": [costs[one] for one in ordered],
+    }
+    await session.execute(_ADD_SPEND, values)
