@@ -39,6 +39,7 @@ MAX_PERSON_BYTES = 256 * 1024
 """JSON text of all that is known of one person; an event that would pass it changes nothing of it."""
 
 _BATCH = 500
+_INSERTED = 1000
 
 
 async def store_events(session: AsyncSession, project_id: UUID, events: Sequence[NewEvent]) -> list[StoredEvent]:
@@ -50,7 +51,7 @@ async def store_events(session: AsyncSession, project_id: UUID, events: Sequence
         events: In any order; of those with the same uuid, the first counts.
 
     Returns:
-        Those that were not kept before, by uuid.
+        Those that were not kept before, in the order given.
     """
     first: dict[UUID, NewEvent] = {}
     for event in events:
@@ -60,8 +61,11 @@ async def store_events(session: AsyncSession, project_id: UUID, events: Sequence
     now = utc_now()
     rows = {uuid: _stored(event, project_id, now) for uuid, event in first.items()}
     order = sorted(rows)
-    texts = [dumps(first[uuid].properties) for uuid in order]
-    new = await repository.insert_events(session, [rows[uuid] for uuid in order], texts)
+    new: set[UUID] = set()
+    for start in range(0, len(order), _INSERTED):
+        part = order[start : start + _INSERTED]
+        texts = [dumps(first[uuid].properties) for uuid in part]
+        new |= await repository.insert_events(session, [rows[uuid] for uuid in part], texts)
     await _learn_of_persons(session, project_id, [event for uuid, event in first.items() if uuid in new])
     return [row for uuid, row in rows.items() if uuid in new]
 
