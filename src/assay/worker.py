@@ -21,10 +21,13 @@ from assay.core.webhooks.sending import forget_ended, wake_stalled
 from assay.db.session import transaction
 from assay.dialects.mka1.events import render_event
 from assay.outbound.client import GuardedClient
-from assay.runtime import Runtime, open_sandbox, outbound_policy
+from assay.runtime import Runtime, open_hog_sandbox, open_sandbox, outbound_policy
 from assay.workflows.dispatch import Dispatcher
 from assay.workflows.eval_run.activities import EvalRunActivities
 from assay.workflows.eval_run.workflow import EvalRunWorkflow
+from assay.workflows.online_evaluation import shared as online
+from assay.workflows.online_evaluation.activities import OnlineEvaluationActivities
+from assay.workflows.online_evaluation.workflow import OnlineEvaluationWorkflow
 from assay.workflows.schedules.activities import ScheduleActivities
 from assay.workflows.schedules.adapter import TemporalClock
 from assay.workflows.schedules.syncing import Reconciler
@@ -39,6 +42,7 @@ GRACE = timedelta(seconds=5)
 SWEEP_SECONDS = 60.0
 MAX_CONCURRENT_ACTIVITIES = 100
 MAX_CONCURRENT_WEBHOOKS = 100
+MAX_CONCURRENT_PROGRAMS = 8
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -64,7 +68,12 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
             _temporal_worker(
                 runtime.temporal,
                 task_queue,
-                workflows=[EvalRunWorkflow, ScheduleFireWorkflow, WebhookDeliveryWorkflow],
+                workflows=[
+                    EvalRunWorkflow,
+                    OnlineEvaluationWorkflow,
+                    ScheduleFireWorkflow,
+                    WebhookDeliveryWorkflow,
+                ],
                 activities=[*activities.all(), *schedules.all()],
                 slots=MAX_CONCURRENT_ACTIVITIES,
             )
@@ -75,6 +84,15 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
                 activity_queue(task_queue),
                 activities=WebhookDeliveryActivities(webhook_sender(runtime)).all(),
                 slots=MAX_CONCURRENT_WEBHOOKS,
+            )
+        )
+        programs = await stack.enter_async_context(open_hog_sandbox())
+        await stack.enter_async_context(
+            _temporal_worker(
+                runtime.temporal,
+                online.activity_queue(task_queue, online.PROGRAMS),
+                activities=OnlineEvaluationActivities(runtime.sessions, programs).programs(),
+                slots=MAX_CONCURRENT_PROGRAMS,
             )
         )
         _log.info("worker_started", task_queue=task_queue)

@@ -27,6 +27,7 @@ from assay.db.engine import SessionFactory
 from assay.db.faults import is_transient
 from assay.db.session import transaction
 from assay.workflows.eval_run import shared as eval_run
+from assay.workflows.online_evaluation import shared as online_evaluation
 from assay.workflows.schedules.adapter import TemporalClock
 from assay.workflows.schedules.syncing import sync_schedule
 from assay.workflows.webhook_delivery import shared as webhook_delivery
@@ -49,6 +50,10 @@ def _webhook_delivery_input(arguments: Mapping[str, Any]) -> webhook_delivery.We
     return webhook_delivery.WebhookDeliveryInput(str(arguments["endpoint_id"]), str(arguments["subject_id"]))
 
 
+def _online_evaluation_input(arguments: Mapping[str, Any]) -> online_evaluation.OnlineEvaluationInput:
+    return online_evaluation.OnlineEvaluationInput(str(arguments["project_id"]), str(arguments["track"]))
+
+
 async def _cancel_eval_run(sessions: SessionFactory, arguments: Mapping[str, Any]) -> None:
     reference = _eval_run_input(arguments)
     await mark_cancelled(sessions, execution=Execution(UUID(reference.run_id), reference.execution))
@@ -60,9 +65,13 @@ CANCELLERS: Mapping[str, Callable[[SessionFactory, Mapping[str, Any]], Awaitable
 """What to do for the rows of a workflow that Temporal does not know; nothing when they have ended."""
 INPUTS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     eval_run.WORKFLOW: _eval_run_input,
+    online_evaluation.WORKFLOW: _online_evaluation_input,
     webhook_delivery.WORKFLOW: _webhook_delivery_input,
 }
-SIGNALS: Mapping[str, str] = {webhook_delivery.WORKFLOW: webhook_delivery.WAKE}
+SIGNALS: Mapping[str, str] = {
+    online_evaluation.WORKFLOW: online_evaluation.WAKE,
+    webhook_delivery.WORKFLOW: webhook_delivery.WAKE,
+}
 """The signal of ``signal_with_start``, by workflow."""
 
 

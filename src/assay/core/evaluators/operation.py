@@ -1,4 +1,4 @@
-"""What carrying evaluators out needs of them, whoever asks: reading them, and what happens to one that does not work."""
+"""What carrying evaluators out needs of them, whoever asks: reading them, and noting that one does not work."""
 
 from __future__ import annotations
 

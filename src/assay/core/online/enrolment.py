@@ -21,7 +21,7 @@ from assay.core.events.service import get_persons
 from assay.core.events.types import GENERATION, StoredEvent
 from assay.core.online import repository
 from assay.core.online.types import Origin, Outcome, State
-from assay.core.online.waking import wake
+from assay.core.online.waking import Track, track_of, wake
 from assay.kit.clock import utc_now
 from assay.scoring.online import Condition, decide
 
@@ -68,11 +68,14 @@ async def enrol(session: AsyncSession, project_id: UUID, events: Sequence[Stored
     now = utc_now()
     persons = await _persons(session, project_id, evaluators, generations)
     queued = 0
+    tracks: set[Track] = set()
     for evaluator in sorted(evaluators, key=lambda one: one.id):
         candidates = match(evaluator, generations, now=now, persons=persons)
-        queued += await enter(session, evaluator, candidates, origin=Origin.LIVE, now=now)
-    if queued:
-        await wake(session, project_id)
+        entered = await enter(session, evaluator, candidates, origin=Origin.LIVE, now=now)
+        queued += entered
+        if entered:
+            tracks.add(track_of(evaluator.definition.kind))
+    await wake(session, project_id, tracks)
     return queued
 
 
@@ -185,7 +188,7 @@ async def _persons(
     session: AsyncSession, project_id: UUID, evaluators: Sequence[Evaluator], events: Sequence[StoredEvent]
 ) -> Mapping[str, Mapping[str, Any]]:
     """What is known of the persons behind events, if any evaluator asks."""
-    filters = (item for one in evaluators for condition in one.conditions for item in condition.get("properties") or ())
-    if not any(isinstance(item, Mapping) and item.get("type") == "person" for item in filters):
+    conditions = (Condition.from_wire(condition) for one in evaluators for condition in one.conditions)
+    if not any(item.type == "person" for condition in conditions for item in condition.properties):
         return {}
     return await get_persons(session, project_id, sorted({event.distinct_id for event in events}))

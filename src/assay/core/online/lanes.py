@@ -42,9 +42,6 @@ ATTEMPTS = 3
 FIRST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 60.0
 
-PROGRAMS = (EvaluatorKind.HOG, EvaluatorKind.SENTIMENT)
-JUDGES = (EvaluatorKind.LLM_JUDGE,)
-
 _log = structlog.stdlib.get_logger(__name__)
 
 

@@ -20,7 +20,6 @@ from assay.sandbox.hog import (
     HogSandbox,
     OutputRule,
     OutputType,
-    Program,
     Verdict,
     compile_program,
 )

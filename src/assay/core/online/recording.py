@@ -1,4 +1,4 @@
-"""Outcomes written down: the entry, the events that tell of it and what it means for the evaluator, in one transaction."""
+"""Outcomes written down, in one transaction: the entry, the events that tell of it, what it means for the evaluator."""
 
 from __future__ import annotations
 
@@ -89,15 +89,11 @@ async def _switch_off(session: AsyncSession, entries: Mapping[UUID, Leased], end
         seen.add(entry.evaluator_id)
         reason = StatusReason(one.reason)
         detail = one.detail if reason is StatusReason.HOG_ERROR else None
-        if await switch_off(
-            session, entry.evaluator_id, version_id=entry.version_id, reason=reason, detail=detail
-        ):
+        if await switch_off(session, entry.evaluator_id, version_id=entry.version_id, reason=reason, detail=detail):
             _log.warning("evaluator_switched_off", evaluator_id=str(entry.evaluator_id), reason=reason.value)
 
 
 def _spend(entries: Mapping[UUID, Leased], ended: Sequence[Ended]) -> list[repository.Spend]:
     return [
-        repository.Spend(entries[one.entry_id].evaluator_id, one.use.cost_usd)
-        for one in ended
-        if one.use is not None
+        repository.Spend(entries[one.entry_id].evaluator_id, one.use.cost_usd) for one in ended if one.use is not None
     ]

@@ -312,9 +312,7 @@ async def overdue_projects(session: AsyncSession, *, before: datetime) -> list[U
     return [project_id for (project_id,) in await session.execute(_OVERDUE, {"before": before})]
 
 
-async def lock_entry(
-    session: AsyncSession, evaluator_id: UUID, subject: UUID, version_id: UUID
-) -> LedgerRow | None:
+async def lock_entry(session: AsyncSession, evaluator_id: UUID, subject: UUID, version_id: UUID) -> LedgerRow | None:
     """The entry of an identity, locked."""
     query = select(LedgerRow).where(
         LedgerRow.evaluator_id == evaluator_id, LedgerRow.subject == subject, LedgerRow.version_id == version_id

@@ -112,9 +112,7 @@ def read_finding(result: Mapping[str, Any]) -> Finding:
     )
 
 
-def read_use(
-    result: Mapping[str, Any], *, input_tokens: int | None, output_tokens: int | None
-) -> ModelUse | None:
+def read_use(result: Mapping[str, Any], *, input_tokens: int | None, output_tokens: int | None) -> ModelUse | None:
     """Which model said it, as ``stored_result`` kept it; None when none was asked."""
     if "model" not in result:
         return None

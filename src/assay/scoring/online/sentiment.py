@@ -59,9 +59,7 @@ def judge_sentiment(event: Event) -> Sentiment:
     found = [(place, _measure(text)) for place, text in list(user_texts(event_input(event)))[-MAX_MESSAGES:]]
     if not found:
         return Sentiment(overall=None, messages=())
-    means = {
-        name: sum(measured[name] for _, measured in found) / len(found) for name in ("compound", *_NAMES.values())
-    }
+    means = {name: sum(measured[name] for _, measured in found) / len(found) for name in ("compound", *_NAMES.values())}
     return Sentiment(overall=_feeling(means), messages=[(place, _feeling(measured)) for place, measured in found])
 
 

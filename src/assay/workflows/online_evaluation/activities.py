@@ -10,8 +10,8 @@ from uuid import UUID
 
 from temporalio import activity
 
-from assay.core.evaluators.types import EvaluatorKind
-from assay.core.online.lanes import PROGRAMS, Holdings, run_programs_lane
+from assay.core.online.lanes import Holdings, run_programs_lane
+from assay.core.online.waking import Track
 from assay.db.engine import SessionFactory
 from assay.sandbox.hog import HogSandbox
 from assay.workflows.online_evaluation.shared import RUN_PROGRAMS, LaneInput, LaneReport
@@ -38,15 +38,15 @@ class OnlineEvaluationActivities:
     @activity.defn(name=RUN_PROGRAMS)
     async def run_programs(self, request: LaneInput) -> LaneReport:
         """Carry out Hog and sentiment entries."""
-        async with self._lane(request, PROGRAMS) as holdings:
+        async with self._lane(request, Track.PROGRAMS) as holdings:
             outcome = await run_programs_lane(holdings, self._sandbox)
         return LaneReport(outcome.recorded, outcome.due_seconds)
 
     @asynccontextmanager
-    async def _lane(self, request: LaneInput, runtimes: Sequence[EvaluatorKind]) -> AsyncGenerator[Holdings]:
+    async def _lane(self, request: LaneInput, track: Track) -> AsyncGenerator[Holdings]:
         info = activity.info()
         holder = f"{info.workflow_run_id}/{info.activity_id}"
-        holdings = Holdings(self._sessions, UUID(request.project_id), holder=holder, runtimes=runtimes)
+        holdings = Holdings(self._sessions, UUID(request.project_id), holder=holder, runtimes=track.runtimes)
         async with _beating(lambda: holdings.recorded):
             if info.attempt > 1:
                 await holdings.take_back()

@@ -70,7 +70,7 @@ class OnlineEvaluationWorkflow:
 
         try:
             await workflow.wait_condition(changed, timeout=pause)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             self._woken = True
         for lane in [lane for lane in self._lanes if lane.done()]:
             self._lanes.remove(lane)
