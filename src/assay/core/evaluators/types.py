@@ -16,8 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
+
+from assay.db.slices import SortKey
 
 
 class EvaluatorKind(StrEnum):
@@ -94,6 +96,29 @@ class KeyState(StrEnum):
     ERROR = "error"
 
 
+class EvaluatorSort(StrEnum):
+    """What a list of evaluators can be sorted by."""
+
+    CREATED_AT = "created_at"
+    UPDATED_AT = "updated_at"
+    NAME = "name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatorQuery:
+    """Which evaluators to list; conditions hold together."""
+
+    ids: Sequence[UUID] | None = None
+    enabled: bool | None = None
+    kind: EvaluatorKind | None = None
+    directory_id: UUID | None = None
+    has_directory: bool | None = None
+    search: str = ""
+    """Part of the name or the description, in any case; empty matches all."""
+    order: Sequence[SortKey] = ()
+    """By ``EvaluatorSort``; without a key, newest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
     """The model that a judge calls."""
@@ -156,6 +181,24 @@ class Evaluator:
     created_by: UUID | None
     created_at: datetime
     updated_at: datetime
+
+
+class EvaluatorValues(TypedDict, total=False):
+    """What a caller sets of an evaluator; what is not in it stays as it is."""
+
+    name: str
+    description: str
+    enabled: bool
+    kind: EvaluatorKind
+    config: Mapping[str, Any]
+    output_kind: OutputKind
+    output_config: Mapping[str, Any]
+    target: TargetKind
+    target_config: Mapping[str, Any]
+    model: ModelChoice | None
+    conditions: Sequence[Mapping[str, Any]]
+    directory_id: UUID | None
+    deleted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
