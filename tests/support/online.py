@@ -119,7 +119,7 @@ class Traffic:
                 event=event.get("event", GENERATION),
                 distinct_id=event.get("distinct_id", "someone"),
                 uuid=event.get("uuid"),
-                properties=event["properties"] if "properties" in event else event,
+                properties=event.get("properties", event),
             )
             for event in events
         ]

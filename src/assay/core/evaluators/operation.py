@@ -8,51 +8,57 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from assay.core.evaluators.models import EvaluatorRow, EvaluatorVersionRow
-from assay.core.evaluators.rows import read_evaluator
-from assay.core.evaluators.types import Evaluator, EvaluatorStatus, StatusReason
+from assay.core.evaluators import repository
+from assay.core.evaluators.models import EvaluatorRow, EvaluatorVersionRow, ProviderKeyRow
+from assay.core.evaluators.service import switch_off
+from assay.core.evaluators.types import Evaluator, KeyState, StatusReason
 from assay.kit.clock import utc_now
 
-MAX_DETAIL_CHARACTERS = 2000
+_KEY_STATES = {
+    StatusReason.PROVIDER_KEY_INVALID: KeyState.INVALID,
+    StatusReason.PROVIDER_KEY_PERMISSION_DENIED: KeyState.ERROR,
+    StatusReason.PROVIDER_KEY_QUOTA_EXCEEDED: KeyState.ERROR,
+    StatusReason.PROVIDER_KEY_RATE_LIMITED: KeyState.ERROR,
+}
+MAX_MESSAGE_CHARACTERS = 1000
 
 
 async def load_evaluators(session: AsyncSession, evaluator_ids: Sequence[UUID]) -> dict[UUID, Evaluator]:
     """Evaluators as they are now, deleted ones included."""
-    query = (
-        select(EvaluatorRow, EvaluatorVersionRow.id)
-        .join(
-            EvaluatorVersionRow,
-            (EvaluatorVersionRow.evaluator_id == EvaluatorRow.id)
-            & (EvaluatorVersionRow.number == EvaluatorRow.version),
-        )
-        .where(EvaluatorRow.id.in_(evaluator_ids))
-    )
-    found = (await session.execute(query)).tuples()
-    return {row.id: read_evaluator(row, version_id) for row, version_id in found}
+    return await repository.load_evaluators(session, evaluator_ids)
 
 
-async def switch_off(
+async def stop_evaluator(
     session: AsyncSession, evaluator_id: UUID, *, version_id: UUID, reason: StatusReason, detail: str | None
 ) -> bool:
     """Let an evaluator that does not work switch itself off (P§3.5).
 
-    One that is off already, or that has been changed since, stays as it is.
+    One that is off already, or whose definition has been changed since, stays as it is.
 
     Returns:
         Whether it was on.
     """
-    current = select(EvaluatorVersionRow.number).where(EvaluatorVersionRow.id == version_id).scalar_subquery()
-    switched = await session.execute(
-        update(EvaluatorRow)
-        .where(EvaluatorRow.id == evaluator_id, EvaluatorRow.enabled, EvaluatorRow.version == current)
+    query = select(EvaluatorRow).where(EvaluatorRow.id == evaluator_id).with_for_update()
+    row = (await session.scalars(query.execution_options(populate_existing=True))).one()
+    number = await session.scalar(select(EvaluatorVersionRow.number).where(EvaluatorVersionRow.id == version_id))
+    if row.version != number or not switch_off(row, reason, detail):
+        return False
+    await session.flush()
+    return True
+
+
+async def note_key_failure(session: AsyncSession, key_id: UUID, *, reason: StatusReason, message: str | None) -> None:
+    """Remember what a provider said of a key, if it is of those reasons that lie with the key (P§3.5)."""
+    state = _KEY_STATES.get(reason)
+    if state is None:
+        return
+    await session.execute(
+        update(ProviderKeyRow)
+        .where(ProviderKeyRow.id == key_id, ProviderKeyRow.state == KeyState.OK.value)
         .values(
-            enabled=False,
-            status=EvaluatorStatus.ERROR.value,
-            status_reason=reason.value,
-            status_reason_detail=None if detail is None else detail[:MAX_DETAIL_CHARACTERS],
+            state=state.value,
+            error_message=None if message is None else message[:MAX_MESSAGE_CHARACTERS],
             updated_at=utc_now(),
         )
-        .returning(EvaluatorRow.id)
         .execution_options(synchronize_session=False)
     )
-    return switched.first() is not None

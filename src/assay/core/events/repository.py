@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, Select, Text, Uuid, bindparam, select, text, tuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.events.models import EventRow, PersonRow
-from assay.core.events.types import EVALUATION, EventPosition, EventQuery, StoredEvent
+from assay.core.events.types import EventPosition, EventQuery, StoredEvent
 from assay.core.ownership import visible_to
 from assay.core.projects.types import Principal
 from assay.db.base import UtcDateTime
