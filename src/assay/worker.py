@@ -13,7 +13,10 @@ import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from assay.core.evaluators.access import JudgeTools
 from assay.core.files.service import sweep_files
+from assay.core.online.breakers import BreakerRule
+from assay.core.online.judging import JudgeRules, Judges
 from assay.core.requests.service import forget_expired
 from assay.core.runs.lane import LONGEST_LANE, LaneTools
 from assay.core.runs.service import revive_silent_runs
@@ -43,6 +46,7 @@ SWEEP_SECONDS = 60.0
 MAX_CONCURRENT_ACTIVITIES = 100
 MAX_CONCURRENT_WEBHOOKS = 100
 MAX_CONCURRENT_PROGRAMS = 8
+MAX_CONCURRENT_JUDGES = 16
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -86,17 +90,38 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
                 slots=MAX_CONCURRENT_WEBHOOKS,
             )
         )
-        programs = await stack.enter_async_context(open_hog_sandbox())
-        await stack.enter_async_context(
-            _temporal_worker(
-                runtime.temporal,
-                online.activity_queue(task_queue, online.PROGRAMS),
-                activities=OnlineEvaluationActivities(runtime.sessions, programs).programs(),
-                slots=MAX_CONCURRENT_PROGRAMS,
-            )
-        )
+        await stack.enter_async_context(_online_workers(runtime, task_queue))
         _log.info("worker_started", task_queue=task_queue)
         yield dispatcher
+
+
+@asynccontextmanager
+async def _online_workers(runtime: Runtime, task_queue: str) -> AsyncGenerator[None]:
+    """Carry ledgers out inside the block."""
+    async with open_hog_sandbox() as sandbox:
+        activities = OnlineEvaluationActivities(runtime.sessions, sandbox, judges(runtime))
+        tracks = (
+            (online.PROGRAMS, activities.programs(), MAX_CONCURRENT_PROGRAMS),
+            (online.JUDGES, activities.judging(), MAX_CONCURRENT_JUDGES),
+        )
+        async with AsyncExitStack() as stack:
+            for track, carried, slots in tracks:
+                queue = online.activity_queue(task_queue, track)
+                await stack.enter_async_context(
+                    _temporal_worker(runtime.temporal, queue, activities=carried, slots=slots)
+                )
+            yield
+
+
+def judges(runtime: Runtime) -> Judges:
+    """What asks models about production traffic."""
+    online_settings = runtime.settings.online
+    rules = JudgeRules(
+        pauses=[timedelta(seconds=seconds) for seconds in online_settings.judge_retry_seconds],
+        breaker=BreakerRule(online_settings.breaker_failures, timedelta(seconds=online_settings.breaker_seconds)),
+    )
+    tools = JudgeTools(runtime.gateway.catalog, runtime.secrets, online_settings.judge_provider)
+    return Judges(runtime.gateway, tools, rules)
 
 
 def webhook_sender(runtime: Runtime) -> Sender:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +19,8 @@ from uuid import UUID
 
 import structlog
 
-from assay.core.evaluators.types import EvaluatorKind
+from assay.core.evaluators.types import Definition, Evaluator, EvaluatorKind
+from assay.core.events.types import StoredEvent
 from assay.core.online import repository
 from assay.core.online.batches import Batch, Work, load_batch
 from assay.core.online.programs import run_programs
@@ -38,11 +39,11 @@ LONGEST_PROGRAMS = timedelta(seconds=5)
 """Lanes are short, so that projects take turns where there are more of them than lanes."""
 PROGRAMS_SHARE = 250
 PROGRAMS_BATCH = 1000
-ATTEMPTS = 3
-FIRST_PAUSE_SECONDS = 10.0
-LONGEST_PAUSE_SECONDS = 60.0
 
 _log = structlog.stdlib.get_logger(__name__)
+
+
+Source = tuple[Evaluator, Definition, StoredEvent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +69,17 @@ class Holdings:
         self, sessions: SessionFactory, project_id: UUID, *, holder: str, runtimes: Sequence[EvaluatorKind]
     ) -> None:
         self.sessions = sessions
-        self._project_id = project_id
+        self.project_id = project_id
         self._holder = holder
         self._runtimes = runtimes
         self._held: dict[UUID, Leased] = {}
+        self._sources: dict[UUID, Source] = {}
         self.recorded = 0
 
     async def take_back(self) -> None:
         """Free what an earlier self of this lane held when it died."""
         async with transaction(self.sessions) as session:
-            await repository.free_leases(session, self._project_id, holder=self._holder, now=utc_now())
+            await repository.free_leases(session, self.project_id, holder=self._holder, now=utc_now())
 
     async def lease(self, *, share: int, most: int) -> list[Leased]:
         """Take what is due."""
@@ -85,7 +87,7 @@ class Holdings:
         async with transaction(self.sessions) as session:
             entries = await repository.lease_entries(
                 session,
-                self._project_id,
+                self.project_id,
                 runtimes=self._runtimes,
                 holder=self._holder,
                 share=share,
@@ -100,25 +102,29 @@ class Holdings:
         """Read what entries need, and put aside those about which there is nothing to do."""
         async with self.sessions() as session:
             batch = await load_batch(session, entries, now=utc_now())
-        await self.settle(batch, batch.ended, batch.postponed)
+        self._sources |= batch.sources
+        await self.settle(batch.ended, batch.postponed)
         return batch
 
-    async def settle(self, batch: Batch, ended: Sequence[Ended], postponed: Sequence[Postponed] = ()) -> None:
+    async def settle(self, ended: Sequence[Ended], postponed: Sequence[Postponed] = ()) -> None:
         """Write down what came of entries."""
         if not ended and not postponed:
             return
         async with transaction(self.sessions) as session:
-            counted = await record(session, self._held, ended, batch.sources)
-            if postponed:
-                await repository.postpone(session, postponed, holder=self._holder)
+            counted = await record(session, self._held, ended, self._sources)
+            await repository.postpone(session, postponed, holder=self._holder)
+            await repository.add_spend(
+                session, self.project_id, _spent(self._held, (*ended, *postponed)), now=utc_now()
+            )
         self.recorded += len(counted)
         for one in (*ended, *postponed):
             self._held.pop(one.entry_id, None)
+            self._sources.pop(one.entry_id, None)
 
     async def next_due(self) -> float | None:
         """Seconds until the next entry of the project is due; None when none is open."""
         async with self.sessions() as session:
-            due_at = await repository.next_due(session, self._project_id, self._runtimes)
+            due_at = await repository.next_due(session, self.project_id, self._runtimes)
         return None if due_at is None else max(0.0, (due_at - utc_now()).total_seconds())
 
     @asynccontextmanager
@@ -173,12 +179,12 @@ async def _carry_programs_out(holdings: Holdings, sandbox: HogSandbox, batch: Ba
             raise
         _log.exception("programs_faulty")
         for one in batch.work:
-            await _carry_one_out(holdings, sandbox, batch, one)
+            await _carry_one_out(holdings, sandbox, one)
         return
-    await holdings.settle(batch, ended)
+    await holdings.settle(ended)
 
 
-async def _carry_one_out(holdings: Holdings, sandbox: HogSandbox, batch: Batch, work: Work) -> None:
+async def _carry_one_out(holdings: Holdings, sandbox: HogSandbox, work: Work) -> None:
     """One by one, so that an entry that breaks something of ours breaks nobody else's."""
     try:
         ended = await run_programs(sandbox, [work])
@@ -186,7 +192,16 @@ async def _carry_one_out(holdings: Holdings, sandbox: HogSandbox, batch: Batch, 
         if heals(error):
             raise
         ended = [internal_fault(work, error)]
-    await holdings.settle(batch, ended)
+    await holdings.settle(ended)
+
+
+def _spent(entries: Mapping[UUID, Leased], turns: Sequence[Ended | Postponed]) -> list[repository.Spend]:
+    """Calls that were made, whatever came of them."""
+    return [
+        repository.Spend(entries[turn.entry_id].evaluator_id, turn.use.cost_usd)
+        for turn in turns
+        if turn.use is not None
+    ]
 
 
 def internal_fault(work: Work, error: Exception) -> Ended:
@@ -206,9 +221,3 @@ def heals(error: Exception) -> bool:
     if isinstance(error, DomainError):
         return error.kind is ErrorKind.UNAVAILABLE
     return is_transient(error)
-
-
-def pause_after(attempts: int, *, retry_after: float | None = None) -> timedelta:
-    """How long an entry rests after its n-th failed attempt: 10 s, doubling, at most 60 s (P§3.5)."""
-    pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** (attempts - 1))
-    return timedelta(seconds=max(pause, min(retry_after or 0.0, 600.0)))

@@ -128,8 +128,10 @@ class SpendRow(Base):
     """What judging by one evaluator has used on one day (UTC)."""
 
     __tablename__ = "evaluation_spend"
+    __table_args__ = (Index(None, "project_id", "day"),)
 
     evaluator_id: Mapped[UUID] = mapped_column(ForeignKey("evaluators.id"), primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)
+    project_id: Mapped[UUID]
     calls: Mapped[int]
     cost_usd: Mapped[Decimal]

@@ -53,7 +53,6 @@ async def record(
     for project_id, told in events.items():
         await store_events(session, project_id, told)
     await _switch_off(session, entries, counted)
-    await repository.add_spend(session, _spend(entries, counted), now=utc_now())
     return counted
 
 
@@ -88,14 +87,8 @@ async def _switch_off(session: AsyncSession, entries: Mapping[UUID, Leased], end
             continue
         seen.add(entry.evaluator_id)
         reason = StatusReason(one.reason)
-        if one.use is not None and one.use.key_id is not None:
-            await note_key_failure(session, one.use.key_id, reason=reason, message=one.detail)
+        if one.key_id is not None:
+            await note_key_failure(session, one.key_id, reason=reason, message=one.detail)
         detail = one.detail if reason is StatusReason.HOG_ERROR else None
         if await stop_evaluator(session, entry.evaluator_id, version_id=entry.version_id, reason=reason, detail=detail):
             _log.warning("evaluator_switched_off", evaluator_id=str(entry.evaluator_id), reason=reason.value)
-
-
-def _spend(entries: Mapping[UUID, Leased], ended: Sequence[Ended]) -> list[repository.Spend]:
-    return [
-        repository.Spend(entries[one.entry_id].evaluator_id, one.use.cost_usd) for one in ended if one.use is not None
-    ]

@@ -91,25 +91,28 @@ _PUT = text(
     *(bindparam(name, type_=ARRAY(Text())) for name in ("subject_keys", "states", "outcomes", "repeatable")),
 )
 
-# Each evaluator gives its share, oldest first, so that none waits behind another's backlog.
+# Evaluators take turns, each with its oldest first, so that none waits behind another's backlog.
 _LEASE = text(
     """
-    WITH due AS (
-        SELECT picked.id FROM evaluators
+    WITH picked AS (
+        SELECT evaluators.id AS evaluator_id, due.id, due.due_at FROM evaluators
         CROSS JOIN LATERAL (
-            SELECT entry.id FROM online_evaluations AS entry
+            SELECT entry.id, entry.due_at FROM online_evaluations AS entry
             WHERE entry.evaluator_id = evaluators.id AND entry.state <> 'done' AND entry.due_at <= :now
               AND entry.runtime = ANY(:runtimes)
             ORDER BY entry.due_at
             LIMIT :share
             FOR UPDATE SKIP LOCKED
-        ) AS picked
+        ) AS due
         WHERE evaluators.project_id = :project_id
+    ), taken AS (
+        SELECT id FROM picked
+        ORDER BY row_number() OVER (PARTITION BY evaluator_id ORDER BY due_at), due_at
         LIMIT :most
     )
     UPDATE online_evaluations AS entry
     SET state = 'leased', due_at = :until, holder = :holder, started_at = coalesce(entry.started_at, :now)
-    FROM due WHERE entry.id = due.id
+    FROM taken WHERE entry.id = taken.id
     RETURNING entry.*
     """
 ).bindparams(
@@ -288,6 +291,8 @@ async def record_ended(
 
 async def postpone(session: AsyncSession, postponed: Sequence[Postponed], *, holder: str) -> None:
     """Put entries back."""
+    if not postponed:
+        return
     ordered = sorted(postponed, key=lambda one: one.entry_id)
     await session.execute(
         _POSTPONE,
@@ -359,21 +364,22 @@ class Spend:
 
 _ADD_SPEND = text(
     """
-    INSERT INTO evaluation_spend AS spend (evaluator_id, day, calls, cost_usd)
-    SELECT evaluator_id, CAST(:day AS date), calls, cost_usd
+    INSERT INTO evaluation_spend AS spend (evaluator_id, day, project_id, calls, cost_usd)
+    SELECT evaluator_id, CAST(:day AS date), :project_id, calls, cost_usd
     FROM unnest(:evaluators, :calls, :costs) AS given (evaluator_id, calls, cost_usd)
     ON CONFLICT (evaluator_id, day) DO UPDATE
     SET calls = spend.calls + excluded.calls, cost_usd = spend.cost_usd + excluded.cost_usd
     """
 ).bindparams(
     bindparam("day", type_=Date()),
+    bindparam("project_id", type_=Uuid()),
     bindparam("evaluators", type_=ARRAY(Uuid())),
     bindparam("calls", type_=ARRAY(Integer())),
     bindparam("costs", type_=ARRAY(Numeric())),
 )
 
 
-async def add_spend(session: AsyncSession, spends: Sequence[Spend], *, now: datetime) -> None:
+async def add_spend(session: AsyncSession, project_id: UUID, spends: Sequence[Spend], *, now: datetime) -> None:
     """Count calls and their cost on this day."""
     calls: dict[UUID, int] = defaultdict(int)
     costs: dict[UUID, Decimal] = defaultdict(Decimal)
@@ -385,6 +391,7 @@ async def add_spend(session: AsyncSession, spends: Sequence[Spend], *, now: date
     ordered = sorted(calls)
     values = {
         "day": now.date(),
+        "project_id": project_id,
         "evaluators": ordered,
         "calls": [calls[one] for one in ordered],
         "costs": [costs[one] for one in ordered],

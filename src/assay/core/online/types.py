@@ -153,6 +153,8 @@ class Ended:
     detail: str | None = None
     finding: Finding | None = None
     use: ModelUse | None = None
+    key_id: UUID | None = None
+    """The provider key that a call was refused with."""
     started_at: datetime
 
 
@@ -163,6 +165,8 @@ class Postponed:
     entry_id: UUID
     due_at: datetime
     counts_as_attempt: bool = False
+    use: ModelUse | None = None
+    """Of the call that was made for nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

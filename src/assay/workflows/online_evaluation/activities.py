@@ -10,11 +10,13 @@ from uuid import UUID
 
 from temporalio import activity
 
+from assay.core.online.judge_lanes import JudgeLane
+from assay.core.online.judging import Judges
 from assay.core.online.lanes import Holdings, run_programs_lane
 from assay.core.online.waking import Track
 from assay.db.engine import SessionFactory
 from assay.sandbox.hog import HogSandbox
-from assay.workflows.online_evaluation.shared import RUN_PROGRAMS, LaneInput, LaneReport
+from assay.workflows.online_evaluation.shared import RUN_JUDGES, RUN_PROGRAMS, LaneInput, LaneReport
 
 BEAT_SECONDS = 1.0
 
@@ -25,21 +27,34 @@ class OnlineEvaluationActivities:
     Args:
         sessions: The database.
         sandbox: Runs Hog programs.
+        judges: Asks models.
     """
 
-    def __init__(self, sessions: SessionFactory, sandbox: HogSandbox) -> None:
+    def __init__(self, sessions: SessionFactory, sandbox: HogSandbox, judges: Judges) -> None:
         self._sessions = sessions
         self._sandbox = sandbox
+        self._judges = judges
 
     def programs(self) -> Sequence[Callable[..., Any]]:
         """Activities of the track of programs."""
         return [self.run_programs]
+
+    def judging(self) -> Sequence[Callable[..., Any]]:
+        """Activities of the track of judges."""
+        return [self.run_judges]
 
     @activity.defn(name=RUN_PROGRAMS)
     async def run_programs(self, request: LaneInput) -> LaneReport:
         """Carry out Hog and sentiment entries."""
         async with self._lane(request, Track.PROGRAMS) as holdings:
             outcome = await run_programs_lane(holdings, self._sandbox)
+        return LaneReport(outcome.recorded, outcome.due_seconds)
+
+    @activity.defn(name=RUN_JUDGES)
+    async def run_judges(self, request: LaneInput) -> LaneReport:
+        """Carry out entries of judges."""
+        async with self._lane(request, Track.JUDGES) as holdings:
+            outcome = await JudgeLane(holdings, self._judges).run()
         return LaneReport(outcome.recorded, outcome.due_seconds)
 
     @asynccontextmanager

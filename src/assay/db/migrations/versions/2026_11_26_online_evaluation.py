@@ -79,11 +79,13 @@ def upgrade() -> None:
         "evaluation_spend",
         sa.Column("evaluator_id", sa.Uuid(), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
         sa.Column("calls", sa.Integer(), nullable=False),
         sa.Column("cost_usd", sa.Numeric(20, 10), nullable=False),
         to_evaluator("evaluation_spend"),
         sa.PrimaryKeyConstraint("evaluator_id", "day", name=op.f("pk_evaluation_spend")),
     )
+    op.create_index(op.f("ix_evaluation_spend_project_id_day"), "evaluation_spend", ["project_id", "day"])
 
 
 def _create_ledger() -> None:
