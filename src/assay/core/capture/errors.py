@@ -47,5 +47,5 @@ class OversizedError(LimitError):
 
 
 def all_refused(refused: Sequence[Refusal]) -> AllRefusedError | OversizedError:
-    """The error for a request without a good event."""
+    """The error for a request without a good event, for clients that are told of the request as a whole."""
     return (OversizedError if refused[0].fault is Fault.TOO_LARGE else AllRefusedError)(refused)

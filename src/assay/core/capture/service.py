@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from assay.core.capture.errors import NoEventsError, TooManyEventsError, all_refused
+from assay.core.capture.errors import NoEventsError, TooManyEventsError
 from assay.core.capture.types import MAX_EVENTS, Arrival, Captured, RawEvent, Refusal, Unreadable
 from assay.core.capture.validation import EventFaultError, check_event
 from assay.core.events.service import store_events
 from assay.core.events.types import NewEvent
 from assay.core.online.enrolment import enrol
 from assay.core.projects.types import Principal, Scope
+from assay.core.runs.writable import repair_text
 
 
 async def capture(
@@ -31,7 +32,6 @@ async def capture(
     Raises:
         MissingScopeError: The sender may not send events.
         NoEventsError, TooManyEventsError: There are none, or too many.
-        AllRefusedError, OversizedError: Not one can be kept.
     """
     principal.require(Scope.EVENT_CAPTURE)
     if not events:
@@ -39,8 +39,6 @@ async def capture(
     if len(events) > MAX_EVENTS:
         raise TooManyEventsError(len(events))
     good, refused = _sort(events, arrival)
-    if not good:
-        raise all_refused(refused)
     stored = await store_events(session, principal.project_id, good)
     await enrol(session, principal.project_id, stored)
     return Captured(accepted=len(good), stored=stored, refused=refused)
@@ -50,7 +48,7 @@ def _sort(events: Sequence[RawEvent | Unreadable], arrival: Arrival) -> tuple[li
     good: list[NewEvent] = []
     refused: list[Refusal] = []
     for index, raw in enumerate(events):
-        uuid = str(raw.uuid)[:64] if raw.uuid is not None else None
+        uuid = repair_text(raw.uuid[:64]) if isinstance(raw.uuid, str) else None
         if isinstance(raw, Unreadable):
             refused.append(Refusal(index, uuid, raw.fault, raw.reason))
             continue
