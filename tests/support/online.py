@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,13 +13,15 @@ from tests.support.waiting import eventually
 
 from assay.core.capture.service import capture
 from assay.core.capture.types import Arrival, RawEvent
-from assay.core.evaluators.models import EvaluatorRow, EvaluatorVersionRow
+from assay.core.evaluators.models import EvaluatorRow, EvaluatorVersionRow, ProviderKeyRow
 from assay.core.evaluators.rows import definition_columns, digest_definition, read_evaluator
 from assay.core.evaluators.types import (
     Definition,
     Evaluator,
     EvaluatorKind,
     EvaluatorStatus,
+    KeyProvider,
+    KeyState,
     ModelChoice,
     OutputKind,
     TargetKind,
@@ -31,6 +32,7 @@ from assay.core.ownership import owner_columns
 from assay.db.session import transaction
 from assay.kit.clock import utc_now
 
+JUDGE_KEY = "sk-judge-0123456789"
 EVERYTHING: Sequence[Mapping[str, Any]] = ({"id": "all", "rollout_percentage": 100, "properties": []},)
 BOOLEAN: Mapping[str, Any] = {"allows_na": False, "true_is_failure": False}
 
@@ -38,6 +40,11 @@ BOOLEAN: Mapping[str, Any] = {"allows_na": False, "true_is_failure": False}
 def hog(source: str, **more: Any) -> Definition:
     """A Hog evaluator of generations with a boolean output, unless told otherwise."""
     return definition(EvaluatorKind.HOG, {"source": source}, **more)
+
+
+def judge(model: ModelChoice, prompt: str = "Is it kind?", **more: Any) -> Definition:
+    """A judge of generations with a boolean output, unless told otherwise."""
+    return definition(EvaluatorKind.LLM_JUDGE, {"prompt": prompt}, model=model, **more)
 
 
 def definition(
@@ -60,15 +67,6 @@ def definition(
         target_config=target_config or {},
         model=model,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """An entry and what its event says."""
-
-    outcome: str | None
-    reason: str | None
-    properties: Mapping[str, Any] | None
 
 
 class Traffic:
@@ -112,6 +110,24 @@ class Traffic:
             await session.flush()
             return read_evaluator(row, version.id)
 
+    async def key(self, *, base_url: str | None = None, state: KeyState = KeyState.OK) -> ModelChoice:
+        """A key of the project's own for the model server, and a model that it opens."""
+        secrets = self.evals.runtime.secrets
+        assert secrets is not None, "give the place a secret key"
+        async with transaction(self.sessions) as session:
+            row = ProviderKeyRow(
+                **owner_columns(self.principal),
+                id=uuid4(),
+                provider=KeyProvider.OPENAI_COMPATIBLE.value,
+                name="own",
+                sealed_secret=secrets.encrypt(JUDGE_KEY),
+                masked="sk-o...",
+                base_url=base_url or self.evals.models.url,
+                state=state.value,
+            )
+            session.add(row)
+        return ModelChoice(KeyProvider.OPENAI_COMPATIBLE, "mock-judge", row.id)
+
     async def send(self, *events: Mapping[str, Any]) -> list[StoredEvent]:
         """Capture generations, each given by its properties, or by ``event``, ``uuid`` and ``properties``."""
         raw = [
@@ -151,6 +167,18 @@ class Traffic:
             page = await list_events(session, self.principal, EventQuery(event=EVALUATION), limit=1000)
         wanted = str(evaluator.id)
         return [event for event in page.events if event.properties["$ai_evaluation_id"] == wanted]
+
+    async def delete(self, evaluator: Evaluator) -> None:
+        """Let an evaluator see no more events."""
+        async with transaction(self.sessions) as session:
+            row = await session.get_one(EvaluatorRow, evaluator.id)
+            row.deleted_at = utc_now()
+
+    async def open(self) -> int:
+        """Entries of all evaluators without an outcome."""
+        query = text("SELECT count(*) FROM online_evaluations WHERE state <> 'done'")
+        async with self.sessions() as session:
+            return (await session.execute(query)).scalar_one()
 
     async def reload(self, evaluator: Evaluator) -> EvaluatorRow:
         """An evaluator as it is now."""

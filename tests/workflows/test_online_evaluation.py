@@ -48,8 +48,8 @@ async def test_a_generation_is_judged_and_told_of(traffic: Traffic, evals: Evals
 async def test_what_is_sampled_out_says_so(traffic: Traffic, evals: Evals) -> None:
     # P§3.2: this uuid stands at 26.49.
     event = {"uuid": "00000000-0000-4000-8000-000000000001", "properties": generation()}
-    sampled = [{"id": "c", "rollout_percentage": 26, "properties": []}]
-    within = [{"id": "c", "rollout_percentage": 27, "properties": []}]
+    sampled: list[dict[str, Any]] = [{"id": "c", "rollout_percentage": 26, "properties": []}]
+    within: list[dict[str, Any]] = [{"id": "c", "rollout_percentage": 27, "properties": []}]
     out = await traffic.evaluator(hog("return true"), conditions=sampled)
     kept = await traffic.evaluator(hog("return true"), conditions=within)
     other = await traffic.evaluator(
@@ -139,26 +139,17 @@ CASES: list[tuple[str, OutputKind, dict[str, Any], str, tuple[str, str | None], 
 RESULTS = ("allows_na", "applicable", "result", "numeric", "categorical", "skip")
 
 
-@pytest.mark.parametrize(
-    ("name", "output", "config", "source", "outcome", "properties"), CASES, ids=[c[0] for c in CASES]
-)
-async def test_outputs(
-    traffic: Traffic,
-    evals: Evals,
-    name: str,
-    output: OutputKind,
-    config: dict[str, Any],
-    source: str,
-    outcome: tuple[str, str | None],
-    properties: dict[str, Any],
-) -> None:
-    evaluator = await traffic.evaluator(hog(source, output=output, output_config=config))
-    async with working(evals):
-        await traffic.send(generation())
-        assert await traffic.settled(evaluator, 1) == {outcome: 1}
-    [told] = await traffic.results(evaluator)
+async def test_outputs(traffic: Traffic, evals: Evals) -> None:
+    """All cases one after the other, since starting a worker takes longer than any of them."""
     names = tuple(f"$ai_evaluation_{name}" for name in RESULTS)
-    kept = {key: value for key, value in told.properties.items() if key.startswith(names)}
-    kept.pop("$ai_evaluation_result_type")
-    assert kept == properties
-    assert (await traffic.reload(evaluator)).enabled
+    async with working(evals):
+        for name, output, config, source, outcome, properties in CASES:
+            evaluator = await traffic.evaluator(hog(source, output=output, output_config=config))
+            await traffic.send(generation())
+            assert await traffic.settled(evaluator, 1) == {outcome: 1}, name
+            [told] = await traffic.results(evaluator)
+            kept = {key: value for key, value in told.properties.items() if key.startswith(names)}
+            kept.pop("$ai_evaluation_result_type")
+            assert kept == properties, name
+            assert (await traffic.reload(evaluator)).enabled, name
+            await traffic.delete(evaluator)
