@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.evaluators import repository
@@ -21,6 +22,8 @@ from assay.gateway.entries import ModelEntry, ResolvedModel
 from assay.gateway.errors import UnknownModelError
 from assay.kit.clock import utc_now
 from assay.kit.secrets import SecretBox
+
+MAX_MESSAGE_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,23 @@ async def open_judge(session: AsyncSession, project_id: UUID, choice: ModelChoic
     provider = provider_entry(row, tools.secrets.decrypt(row.sealed_secret))
     entry = ModelEntry(id=f"{choice.provider.value}/{choice.model}", provider=provider.name, upstream=choice.model)
     return JudgeAccess(ResolvedModel(entry, provider), row.id)
+
+
+async def note_key_failure(session: AsyncSession, key_id: UUID, state: KeyState, message: str) -> None:
+    """Remember that a key did not work when a judge used it; it is not used again before it is validated.
+
+    Args:
+        session: A session inside a transaction.
+        key_id: From ``JudgeAccess``.
+        state: ``invalid`` or ``error``.
+        message: Why, without the key.
+    """
+    await session.execute(
+        update(ProviderKeyRow)
+        .where(ProviderKeyRow.id == key_id, ProviderKeyRow.deleted_at.is_(None))
+        .values(state=state.value, error_message=message[:MAX_MESSAGE_CHARACTERS], updated_at=utc_now())
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def _find_key(session: AsyncSession, project_id: UUID, choice: ModelChoice) -> ProviderKeyRow | None:

@@ -36,7 +36,6 @@ from assay.core.evaluators.types import (
     EvaluatorVersion,
     ModelChoice,
     OutputKind,
-    StatusReason,
     TargetKind,
 )
 from assay.core.ownership import owner_columns
@@ -44,8 +43,6 @@ from assay.core.projects.types import Principal
 from assay.db.slices import Counted, Slice
 from assay.kit.clock import utc_now
 from assay.kit.ids import new_id
-
-MAX_DETAIL_CHARACTERS = 2000
 
 T = TypeVar("T")
 
@@ -153,26 +150,6 @@ def merged_output(row: EvaluatorRow, changes: Mapping[str, Any], output_kind: Ou
     """The output's configuration with some keys changed; from nothing if the kind of output changes."""
     same = output_kind is None or output_kind.value == row.output_kind
     return {**row.output_config, **changes} if same else dict(changes)
-
-
-def switch_off(row: EvaluatorRow, reason: StatusReason, detail: str | None) -> bool:
-    """Disable an evaluator that cannot work (P§3.5).
-
-    Args:
-        row: From ``lock_evaluator`` or an equal lock.
-        reason: Why.
-        detail: What a program said; its first 2,000 characters are kept.
-
-    Returns:
-        Whether it was on: only the first failure tells anybody.
-    """
-    if not row.enabled:
-        return False
-    row.enabled = False
-    row.status, row.status_reason = EvaluatorStatus.ERROR.value, reason.value
-    row.status_reason_detail = None if detail is None else detail[:MAX_DETAIL_CHARACTERS]
-    row.updated_at = utc_now()
-    return True
 
 
 async def _define(before: Definition | None, values: EvaluatorValues) -> Definition:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from assay.dialects.posthog.routes import capture, datasets, events, flags
+from assay.dialects.posthog.routes import capture, datasets, events, flags, otlp
 
 
 def routers() -> list[APIRouter]:
@@ -14,4 +14,4 @@ def routers() -> list[APIRouter]:
 
 def capture_routers() -> list[APIRouter]:
     """The routers of capture, whose senders have a project's public token."""
-    return [capture.router, flags.router]
+    return [capture.router, otlp.router, flags.router]

@@ -1,7 +1,7 @@
 """evaluators and provider keys
 
 Revision: 5d0c9e1b7a34
-Follows: 8c1d0f6a2e57
+Follows: 5e0b7c94d1a6
 Made: 2026-11-26 02:20:00
 """
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "5d0c9e1b7a34"
-down_revision = "8c1d0f6a2e57"
+down_revision = "5e0b7c94d1a6"
 branch_labels = None
 depends_on = None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from assay.kit.errors import InvalidError, LimitError, UnauthenticatedError
 
 
@@ -20,6 +22,15 @@ class UnsupportedEncodingError(InvalidError):
         super().__init__(
             f"Bodies in the encoding `{encoding[:32]}` are not read here. Send gzip, deflate, or no compression."
         )
+
+
+class UnsupportedMediaTypeError(InvalidError):
+    """The body is of a type that this path does not read."""
+
+    code = "unsupported_media_type"
+
+    def __init__(self, media_type: str, known: Sequence[str]) -> None:
+        super().__init__(f"The content type `{media_type[:64]}` is not read here. Send one of {', '.join(known)}.")
 
 
 class InflatedError(LimitError):

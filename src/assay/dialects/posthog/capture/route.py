@@ -27,7 +27,7 @@ from assay.dialects.edge.state import state_of
 from assay.dialects.edge.statuses import STATUS_OF_KIND
 from assay.dialects.posthog.capture.decoding import inflate
 from assay.dialects.posthog.capture.envelopes import Envelope
-from assay.dialects.posthog.capture.errors import InvalidTokenError, UnsupportedEncodingError
+from assay.dialects.posthog.capture.errors import InvalidTokenError, UnsupportedEncodingError, UnsupportedMediaTypeError
 from assay.dialects.posthog.errors import describe_invalid
 from assay.kit.clock import utc_now
 from assay.kit.errors import DomainError, ErrorKind
@@ -70,11 +70,21 @@ class CaptureRoute(EdgeRoute):
 
 def render_fault(error: DomainError, *, as_json: bool) -> Response:
     """A short reason, or an object with ``detail`` and ``error``, where the vendor's clients look for it."""
-    status = 415 if isinstance(error, UnsupportedEncodingError) else STATUS_OF_KIND[error.kind]
-    headers = {"Retry-After": "1"} if error.kind is ErrorKind.UNAVAILABLE else None
+    status, headers = fault_status(error), fault_headers(error)
     if as_json:
         return JSONResponse({"detail": error.message, "error": error.message, "code": error.code}, status, headers)
     return PlainTextResponse(error.message, status, headers)
+
+
+def fault_status(error: DomainError) -> int:
+    """The HTTP status of a fault."""
+    unsupported = isinstance(error, UnsupportedEncodingError | UnsupportedMediaTypeError)
+    return 415 if unsupported else STATUS_OF_KIND[error.kind]
+
+
+def fault_headers(error: DomainError) -> dict[str, str] | None:
+    """When to try again, where that helps."""
+    return {"Retry-After": "1"} if error.kind is ErrorKind.UNAVAILABLE else None
 
 
 async def read_body(request: Request, *, limit: int) -> bytes:
