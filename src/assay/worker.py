@@ -17,6 +17,7 @@ from assay.core.evaluators.access import JudgeTools
 from assay.core.files.service import sweep_files
 from assay.core.online.breakers import BreakerRule
 from assay.core.online.judging import JudgeRules, Judges
+from assay.core.online.service import wake_overdue
 from assay.core.requests.service import forget_expired
 from assay.core.runs.lane import LONGEST_LANE, LaneTools
 from assay.core.runs.service import revive_silent_runs
@@ -28,6 +29,8 @@ from assay.runtime import Runtime, open_hog_sandbox, open_sandbox, outbound_poli
 from assay.workflows.dispatch import Dispatcher
 from assay.workflows.eval_run.activities import EvalRunActivities
 from assay.workflows.eval_run.workflow import EvalRunWorkflow
+from assay.workflows.evaluation_backfill.activities import BackfillActivities
+from assay.workflows.evaluation_backfill.workflow import EvaluationBackfillWorkflow
 from assay.workflows.online_evaluation import shared as online
 from assay.workflows.online_evaluation.activities import OnlineEvaluationActivities
 from assay.workflows.online_evaluation.workflow import OnlineEvaluationWorkflow
@@ -64,6 +67,7 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
         tools = LaneTools(runtime.sessions, runtime.gateway, sandbox)
         dispatcher = await stack.enter_async_context(running_dispatcher(runtime))
         activities = EvalRunActivities(tools, runtime.files, wake_dispatcher=dispatcher.wake, longest_lane=longest_lane)
+        backfills = BackfillActivities(runtime.sessions, wake_dispatcher=dispatcher.wake)
         schedules = ScheduleActivities(runtime.sessions, runtime.gateway.catalog, wake_dispatcher=dispatcher.wake)
         await stack.enter_async_context(_background(lambda: _sweep_forever(runtime)))
         await stack.enter_async_context(_background(_reconciler(runtime, dispatcher).run_forever))
@@ -74,11 +78,12 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
                 task_queue,
                 workflows=[
                     EvalRunWorkflow,
+                    EvaluationBackfillWorkflow,
                     OnlineEvaluationWorkflow,
                     ScheduleFireWorkflow,
                     WebhookDeliveryWorkflow,
                 ],
-                activities=[*activities.all(), *schedules.all()],
+                activities=[*activities.all(), *schedules.all(), *backfills.all()],
                 slots=MAX_CONCURRENT_ACTIVITIES,
             )
         )
@@ -196,6 +201,7 @@ async def _sweep_forever(runtime: Runtime) -> None:
                 await forget_expired(session)
                 await wake_stalled(session)
                 await forget_ended(session)
+                await wake_overdue(session)
                 await revive_silent_runs(session)
         except Exception:
             _log.exception("sweep_failed")

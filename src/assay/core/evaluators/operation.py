@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from assay.core.evaluators import repository
-from assay.core.evaluators.models import EvaluatorRow, EvaluatorVersionRow, ProviderKeyRow
+from assay.core.evaluators import access, repository
+from assay.core.evaluators.models import EvaluatorRow, EvaluatorVersionRow
 from assay.core.evaluators.service import switch_off
 from assay.core.evaluators.types import Evaluator, KeyState, StatusReason
-from assay.kit.clock import utc_now
 
 _KEY_STATES = {
     StatusReason.PROVIDER_KEY_INVALID: KeyState.INVALID,
@@ -20,7 +19,6 @@ _KEY_STATES = {
     StatusReason.PROVIDER_KEY_QUOTA_EXCEEDED: KeyState.ERROR,
     StatusReason.PROVIDER_KEY_RATE_LIMITED: KeyState.ERROR,
 }
-MAX_MESSAGE_CHARACTERS = 1000
 
 
 async def load_evaluators(session: AsyncSession, evaluator_ids: Sequence[UUID]) -> dict[UUID, Evaluator]:
@@ -47,18 +45,9 @@ async def stop_evaluator(
     return True
 
 
-async def note_key_failure(session: AsyncSession, key_id: UUID, *, reason: StatusReason, message: str | None) -> None:
-    """Remember what a provider said of a key, if it is of those reasons that lie with the key (P§3.5)."""
+async def blame_key(session: AsyncSession, key_id: UUID, *, reason: StatusReason, message: str) -> None:
+    """Remember what a provider said of a key, if it is one of the reasons that lie with the key (P§3.5)."""
     state = _KEY_STATES.get(reason)
     if state is None:
         return
-    await session.execute(
-        update(ProviderKeyRow)
-        .where(ProviderKeyRow.id == key_id, ProviderKeyRow.state == KeyState.OK.value)
-        .values(
-            state=state.value,
-            error_message=None if message is None else message[:MAX_MESSAGE_CHARACTERS],
-            updated_at=utc_now(),
-        )
-        .execution_options(synchronize_session=False)
-    )
+    await access.note_key_failure(session, key_id, state, message)

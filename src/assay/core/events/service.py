@@ -156,6 +156,16 @@ async def get_unit_events(
     )
 
 
+async def scan_events(
+    session: AsyncSession, project_id: UUID, query: EventQuery, *, position: EventPosition | None, limit: int
+) -> list[StoredEvent]:
+    """A project's events after a place, in order of time, matching all but the filters of a query.
+
+    For work that no caller waits for, like ``get_events``.
+    """
+    return await repository.scan_events(session, project_id, query, position=position, limit=limit)
+
+
 async def get_persons(
     session: AsyncSession, project_id: UUID, distinct_ids: Sequence[str]
 ) -> dict[str, Mapping[str, Any]]:

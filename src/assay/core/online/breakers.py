@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from sqlalchemy import bindparam, delete, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -47,6 +48,25 @@ class Gate:
     """Whether just one call may go."""
     suspect: bool = False
     """Whether failures are known, so that a success is worth telling."""
+
+
+class BreakerState(StrEnum):
+    """Whether calls go a way."""
+
+    CLOSED = "closed"
+    """They do."""
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+    """One may probe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """A breaker as it is shown."""
+
+    state: BreakerState
+    failures: int
+    open_until: datetime | None
 
 
 OPEN_WAY = Gate()
@@ -108,9 +128,16 @@ async def note_failure(session: AsyncSession, key: str, rule: BreakerRule, *, no
     await session.execute(_FAIL, values)
 
 
-async def list_breakers(session: AsyncSession, keys: Sequence[str]) -> Sequence[BreakerRow]:
-    """What is known of some ways."""
-    return (await session.scalars(select(BreakerRow).where(BreakerRow.key.in_(keys)))).all()
+async def read_breakers(session: AsyncSession, keys: Sequence[str], *, now: datetime) -> Mapping[str, Breaker]:
+    """The breakers of ways that fail, or failed a moment ago."""
+    rows = await session.scalars(select(BreakerRow).where(BreakerRow.key.in_(keys)))
+    return {row.key: Breaker(_state(row, now), row.failures, row.open_until) for row in rows}
+
+
+def _state(row: BreakerRow, now: datetime) -> BreakerState:
+    if row.open_until is None:
+        return BreakerState.CLOSED
+    return BreakerState.OPEN if row.open_until > now else BreakerState.HALF_OPEN
 
 
 async def _claim_probe(session: AsyncSession, key: str, now: datetime) -> bool:

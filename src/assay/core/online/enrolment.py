@@ -25,7 +25,7 @@ from assay.core.online.waking import Track, track_of, wake
 from assay.kit.clock import utc_now
 from assay.scoring.online import Condition, decide
 
-_SUBJECTS = UUID("6d1f0c52-6a0e-4a57-9d3f-1c7ab2f3e0aa")
+SUBJECTS = UUID("6d1f0c52-6a0e-4a57-9d3f-1c7ab2f3e0aa")
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -124,7 +124,7 @@ def subject_of(target: TargetKind, event: StoredEvent) -> Subject | None:
             key = event.trace_id
         case TargetKind.SESSION:
             key = event.session_id
-    return None if key is None else Subject(uuid5(_SUBJECTS, f"{target.value}:{key}"), key, event)
+    return None if key is None else Subject(uuid5(SUBJECTS, f"{target.value}:{key}"), key, event)
 
 
 async def enter(

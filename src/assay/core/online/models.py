@@ -83,6 +83,8 @@ class BackfillRow(OwnedMixin, Base):
     cursor_time: Mapped[datetime | None]
     """With ``cursor_id``, the last event that was looked at."""
     cursor_id: Mapped[UUID | None]
+    scanned: Mapped[bool] = mapped_column(default=False)
+    """Whether all events of the scope have been looked at."""
     examined: Mapped[int] = mapped_column(default=0)
     enrolled: Mapped[int] = mapped_column(default=0)
     existing: Mapped[int] = mapped_column(default=0)

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from assay.core.evaluators.operation import note_key_failure, stop_evaluator
+from assay.core.evaluators.operation import blame_key, stop_evaluator
 from assay.core.evaluators.types import Definition, Evaluator, StatusReason
 from assay.core.events.service import store_events
 from assay.core.events.types import NewEvent, StoredEvent
@@ -88,7 +88,7 @@ async def _switch_off(session: AsyncSession, entries: Mapping[UUID, Leased], end
         seen.add(entry.evaluator_id)
         reason = StatusReason(one.reason)
         if one.key_id is not None:
-            await note_key_failure(session, one.key_id, reason=reason, message=one.detail)
+            await blame_key(session, one.key_id, reason=reason, message=one.detail or reason.value)
         detail = one.detail if reason is StatusReason.HOG_ERROR else None
         if await stop_evaluator(session, entry.evaluator_id, version_id=entry.version_id, reason=reason, detail=detail):
             _log.warning("evaluator_switched_off", evaluator_id=str(entry.evaluator_id), reason=reason.value)

@@ -226,7 +226,8 @@ class EntryQuery:
     """Which entries to list; conditions hold together."""
 
     evaluator_id: UUID | None = None
-    event_uuid: UUID | None = None
+    target_id: str | None = None
+    """UUID of a generation, or id of a trace or session."""
     state: State | None = None
     outcome: Outcome | None = None
     reason: Reason | None = None
@@ -268,7 +269,6 @@ class BackfillStatus(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
-    CANCELLING = "cancelling"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     FAILED = "failed"

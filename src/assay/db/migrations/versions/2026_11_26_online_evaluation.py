@@ -25,7 +25,7 @@ WORDS = {
     "state": ("queued", "leased", "done"),
     "outcome": ("scored", "not_applicable", "skipped", "sampled_out", "over_budget", "failed"),
 }
-BACKFILL_STATUSES = ("queued", "running", "cancelling", "completed", "cancelled", "failed")
+BACKFILL_STATUSES = ("queued", "running", "completed", "cancelled", "failed")
 
 
 def check(table: str, column: str, words: tuple[str, ...]) -> sa.CheckConstraint:
@@ -142,6 +142,7 @@ def _create_backfills() -> None:
         sa.Column("scope", postgresql.JSONB(), nullable=False),
         sa.Column("cursor_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cursor_id", sa.Uuid(), nullable=True),
+        sa.Column("scanned", sa.Boolean(), nullable=False),
         sa.Column("examined", sa.Integer(), nullable=False),
         sa.Column("enrolled", sa.Integer(), nullable=False),
         sa.Column("existing", sa.Integer(), nullable=False),
