@@ -113,7 +113,9 @@ async def list_backfills(
 async def cancel_backfill(
     session: AsyncSession, principal: Principal, evaluator_id: UUID, backfill_id: UUID
 ) -> Backfill:
-    """Stop a backfill: nothing more is entered, and entries that nobody has begun are skipped. One that has ended stays.
+    """Stop a backfill: nothing more is entered, and entries that nobody has begun are skipped.
+
+    One that has ended stays as it is.
 
     Raises:
         EvaluatorNotFoundError: The caller has no such evaluator.
