@@ -148,7 +148,7 @@ async def get_unit_events(
     """The first events of a trace or a session in order of time, without results of judging."""
     query = EventQuery(trace_id=trace_id, session_id=session_id)
     statement = _matching(_of_project(project_id), query).where(EventRow.event != EVALUATION)
-    rows = await session.execute(statement.order_by(EventRow.timestamp, EventRow.id).limit(limit))
+    rows = await session.scalars(statement.order_by(EventRow.timestamp, EventRow.id).limit(limit))
     return [_stored(row) for row in rows]
 
 
@@ -159,12 +159,12 @@ async def scan_events(
     statement = _matching(_of_project(project_id), query)
     if position is not None:
         statement = statement.where(tuple_(EventRow.timestamp, EventRow.id) > tuple_(*position))
-    rows = await session.execute(statement.order_by(EventRow.timestamp, EventRow.id).limit(limit))
+    rows = await session.scalars(statement.order_by(EventRow.timestamp, EventRow.id).limit(limit))
     return [_stored(row) for row in rows]
 
 
-def _of_project(project_id: UUID) -> Select[Any]:
-    return select(*_COLUMNS).where(EventRow.project_id == project_id, EventRow.deleted_at.is_(None))
+def _of_project(project_id: UUID) -> Select[EventRow]:
+    return select(EventRow).where(EventRow.project_id == project_id, EventRow.deleted_at.is_(None))
 
 
 async def lock_persons(session: AsyncSession, project_id: UUID, distinct_ids: Sequence[str]) -> dict[str, Any]:
