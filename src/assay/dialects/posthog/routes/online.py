@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from assay.core.evaluators.errors import EvaluatorNotFoundError
 from assay.core.online import backfills, budgets, service
 from assay.core.online.errors import BackfillNotFoundError
-from assay.dialects.posthog.errors import FieldError, error_body
+from assay.dialects.posthog.errors import render_error
 from assay.dialects.posthog.online import (
     CURSOR,
     BackfillInput,
@@ -40,15 +40,14 @@ from assay.dialects.posthog.route import (
 )
 from assay.dialects.posthog.wire import parse
 from assay.kit.clock import utc_now
-from assay.kit.errors import DomainError, ErrorKind
+from assay.kit.errors import DomainError
+from assay.kit.json import loads
 
 online = Resource(tag="online evaluation")
 
 
 @online.route("POST", "/evaluation_runs", status_code=202)
-async def create_run(
-    project_id: ProjectPath, request: Request, principal: EvaluationWriter, session: Session
-) -> Any:
+async def create_run(project_id: ProjectPath, request: Request, principal: EvaluationWriter, session: Session) -> Any:
     """Have an evaluation judge one event."""
     await open_project(session, principal, project_id)
     try:
@@ -108,9 +107,7 @@ async def put_budget(
 
 
 @online.route("GET", "/evaluation_budget")
-async def get_project_budget(
-    project_id: ProjectPath, principal: EvaluationReader, session: Session
-) -> dict[str, Any]:
+async def get_project_budget(project_id: ProjectPath, principal: EvaluationReader, session: Session) -> dict[str, Any]:
     """What judging by all evaluations of the project may cost in a day."""
     await open_project(session, principal, project_id)
     return render_budget(await budgets.read_budget(session, principal, None))
@@ -174,10 +171,11 @@ async def cancel_backfill(
 
 def _refusal(error: DomainError) -> Response:
     """The four keys and ``error``, which older clients read: a text, or the messages of a field (P§4.1)."""
-    status, told = error_body(error)
-    field = error.kind is ErrorKind.INVALID and isinstance(error, FieldError)
-    told["error"] = {told["attr"]: [told["detail"]]} if field else told["detail"]
-    return JSONResponse(told, status)
+    response = render_error(error)
+    told: dict[str, Any] = loads(bytes(response.body))
+    told["error"] = told["detail"] if told["attr"] is None else {told["attr"]: [told["detail"]]}
+    headers = {name: value for name, value in response.headers.items() if name == "retry-after"}
+    return JSONResponse(told, response.status_code, headers)
 
 
 def _evaluation(text: str) -> UUID:
