@@ -54,7 +54,7 @@ class BackfillInput(Wire):
 
     after: Time
     before: Time | None = None
-    properties: JsonList = []
+    properties: JsonList = Field(default_factory=list[Any])
     apply_conditions: bool = True
     limit: Annotated[int, Field(ge=1, le=MOST_ENTRIES)] = 10_000
 
