@@ -58,7 +58,7 @@ def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiSt
             folder=settings.imports.folder,
         ),
         wake_dispatcher=wake_dispatcher,
-        judges=JudgeTools(runtime.gateway.catalog, runtime.secrets),
+        judges=JudgeTools(runtime.gateway.catalog, runtime.secrets, settings.online.judge_provider),
         provider_keys=KeyTools(KeyChecker(GuardedClient(outbound_policy(settings))), runtime.secrets),
         webhooks=WebhookTools(outbound_policy(settings), runtime.secrets),
         clock=ClockReadings(TemporalClock(runtime.temporal, task_queue=runtime.settings.temporal.task_queue)),

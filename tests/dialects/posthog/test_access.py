@@ -59,6 +59,10 @@ async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str]:
         caller = Caller(http)
         dataset = await caller.ok("POST", "/datasets/", {"name": "d"})
         item = await caller.ok("POST", "/dataset_items/", {"dataset": dataset["id"]})
+        hog = {"evaluation_type": "hog", "evaluation_config": {"source": "return true"}, "output_type": "boolean"}
+        evaluation = await caller.ok("POST", "/evaluations/", {"name": "e", **hog})
+        path = f"/evaluations/{evaluation['id']}/backfills"
+        backfill = await caller.ok("POST", path, {"after": "2026-01-01T00:00:00Z"})
         event_id, trace_id = str(uuid4()), uuid4().hex
         event = {"uuid": event_id, "event": "$ai_trace", "distinct_id": "ann", "properties": {"$ai_trace_id": trace_id}}
         sent = await http.post("/batch/", json={"api_key": tenants.capture_token, "batch": [event]})
@@ -67,6 +71,8 @@ async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str]:
         "project_id": "@current",
         "dataset_id": dataset["id"],
         "item_id": item["id"],
+        "evaluation_id": evaluation["id"],
+        "backfill_id": backfill["id"],
         "event_id": event_id,
         "trace_id": trace_id,
     }

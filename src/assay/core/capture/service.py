@@ -11,6 +11,7 @@ from assay.core.capture.types import MAX_EVENTS, Arrival, Captured, RawEvent, Re
 from assay.core.capture.validation import EventFaultError, check_event
 from assay.core.events.service import store_events
 from assay.core.events.types import NewEvent
+from assay.core.online.enrolment import enrol
 from assay.core.projects.types import Principal, Scope
 from assay.core.runs.writable import repair_text
 
@@ -39,7 +40,7 @@ async def capture(
         raise TooManyEventsError(len(events))
     good, refused = _sort(events, arrival)
     stored = await store_events(session, principal.project_id, good)
-    # Whatever has to be true of every kept event is written here: in the same transaction, for new ones only.
+    await enrol(session, principal.project_id, stored)
     return Captured(accepted=len(good), stored=stored, refused=refused)
 
 

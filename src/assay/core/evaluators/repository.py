@@ -43,6 +43,12 @@ async def find_versions(session: AsyncSession, version_ids: Sequence[UUID]) -> d
     return {row.id: read_version(row) for row in rows}
 
 
+async def load_evaluators(session: AsyncSession, evaluator_ids: Sequence[UUID]) -> dict[UUID, Evaluator]:
+    """Evaluators by their ids, deleted or not, whoever asks."""
+    found = await session.execute(_with_version().where(EvaluatorRow.id.in_(evaluator_ids)))
+    return {row.id: read_evaluator(row, version_id) for row, version_id in found}
+
+
 async def find_evaluator(
     session: AsyncSession, principal: Principal, evaluator_id: UUID, *, include_deleted: bool = False
 ) -> Evaluator | None:

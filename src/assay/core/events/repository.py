@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, Select, Text, Uuid, bindparam, select, text, tuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.events.models import EventRow, PersonRow
-from assay.core.events.types import EventPosition, EventQuery, StoredEvent
+from assay.core.events.types import EVALUATION, EventPosition, EventQuery, StoredEvent
 from assay.core.ownership import visible_to
 from assay.core.projects.types import Principal
 from assay.db.base import UtcDateTime
@@ -140,6 +140,31 @@ async def get_events(session: AsyncSession, project_id: UUID, ids: Sequence[UUID
     rows = await session.scalars(statement.where(EventRow.deleted_at.is_(None)))
     found = {event.id: event for event in map(_stored, rows)}
     return [found[event_id] for event_id in ids if event_id in found]
+
+
+async def get_unit_events(
+    session: AsyncSession, project_id: UUID, *, trace_id: str | None, session_id: str | None, limit: int
+) -> list[StoredEvent]:
+    """The first events of a trace or a session in order of time, without results of judging."""
+    query = EventQuery(trace_id=trace_id, session_id=session_id)
+    statement = _matching(_of_project(project_id), query).where(EventRow.event != EVALUATION)
+    rows = await session.scalars(statement.order_by(EventRow.timestamp, EventRow.id).limit(limit))
+    return [_stored(row) for row in rows]
+
+
+async def scan_events(
+    session: AsyncSession, project_id: UUID, query: EventQuery, *, position: EventPosition | None, limit: int
+) -> list[StoredEvent]:
+    """A project's events after a place, in order of time, matching all but the filters of a query."""
+    statement = _matching(_of_project(project_id), query)
+    if position is not None:
+        statement = statement.where(tuple_(EventRow.timestamp, EventRow.id) > tuple_(*position))
+    rows = await session.scalars(statement.order_by(EventRow.timestamp, EventRow.id).limit(limit))
+    return [_stored(row) for row in rows]
+
+
+def _of_project(project_id: UUID) -> Select[EventRow]:
+    return select(EventRow).where(EventRow.project_id == project_id, EventRow.deleted_at.is_(None))
 
 
 async def lock_persons(session: AsyncSession, project_id: UUID, distinct_ids: Sequence[str]) -> dict[str, Any]:

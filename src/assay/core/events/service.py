@@ -139,6 +139,33 @@ async def get_events(session: AsyncSession, project_id: UUID, ids: Sequence[UUID
     return await repository.get_events(session, project_id, ids)
 
 
+async def get_unit_events(
+    session: AsyncSession,
+    project_id: UUID,
+    *,
+    trace_id: str | None = None,
+    session_id: str | None = None,
+    limit: int = MAX_TRACE_EVENTS,
+) -> list[StoredEvent]:
+    """The first events of a trace or a session in order of time, without results of judging.
+
+    For work that no caller waits for, like ``get_events``.
+    """
+    return await repository.get_unit_events(
+        session, project_id, trace_id=trace_id, session_id=session_id, limit=limit
+    )
+
+
+async def scan_events(
+    session: AsyncSession, project_id: UUID, query: EventQuery, *, position: EventPosition | None, limit: int
+) -> list[StoredEvent]:
+    """A project's events after a place, in order of time, matching all but the filters of a query.
+
+    For work that no caller waits for, like ``get_events``.
+    """
+    return await repository.scan_events(session, project_id, query, position=position, limit=limit)
+
+
 async def get_persons(
     session: AsyncSession, project_id: UUID, distinct_ids: Sequence[str]
 ) -> dict[str, Mapping[str, Any]]:

@@ -17,6 +17,7 @@ from assay.core.evaluators.errors import (
     KeyNotHealthyError,
     KeyRefusedError,
 )
+from assay.core.online.errors import TargetMismatchError
 from assay.core.projects.errors import InvalidCredentialsError, ProjectNotFoundError
 from assay.dialects.edge.bodies import BodyError
 from assay.dialects.edge.statuses import STATUS_OF_KIND
@@ -87,6 +88,8 @@ def render_error(error: DomainError) -> Response:
             attr = _attr(error.param or "")
         case KeyNotHealthyError():
             return JSONResponse(body("validation_error", "invalid", detail, None), 400)
+        case TargetMismatchError():
+            code = error.code
         case UnknownDatasetError():
             code = "does_not_exist"
         case InvalidCredentialsError():

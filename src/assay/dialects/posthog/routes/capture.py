@@ -9,12 +9,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from assay.core.capture.errors import all_refused
-from assay.core.capture.types import Captured, Refusal
+from assay.core.capture.types import Captured, RawEvent, Refusal
 from assay.core.capture.validation import read_time
 from assay.core.runs.writable import encode
 from assay.dialects.posthog.capture.decoding import FORM_TYPE, decode_json
 from assay.dialects.posthog.capture.envelopes import Envelope, SdkInfo, SentEvent, read_v0, read_v1
 from assay.dialects.posthog.capture.errors import MissingTokenError
+from assay.dialects.posthog.capture.multipart import Part, read_event, split
 from assay.dialects.posthog.capture.route import (
     AI_BYTES,
     BATCH_BYTES,
@@ -71,6 +72,27 @@ async def _capture_v1(request: Request) -> tuple[Sequence[SentEvent], Captured]:
     return events, await keep(request, Envelope(token, events, sent_at), is_strict=True)
 
 
+async def capture_parts(request: Request) -> Response:
+    """Keep one event that is sent in parts."""
+    try:
+        token = bearer_or_empty(request)
+        if not token:
+            raise MissingTokenError
+        body, content_type = await read_body(request, limit=AI_BYTES), request.headers.get("content-type", "")
+        parts, event = await off_loop(len(body), lambda: _read_parts(body, content_type))
+        captured = await keep(request, Envelope(token, [event], None))
+        if captured.refused:
+            raise all_refused(captured.refused)
+    except DomainError as error:
+        return render_fault(error, as_json=True)
+    return JSONResponse({"accepted_parts": [part.describe() for part in parts]})
+
+
+def _read_parts(body: bytes, content_type: str) -> tuple[list[Part], RawEvent]:
+    parts = split(body, content_type)
+    return parts, read_event(parts, limit=AI_BYTES)
+
+
 def _v1_result(refusal: Refusal | None) -> dict[str, str]:
     return {"result": "ok"} if refusal is None else {"result": "drop", "details": refusal.reason}
 
@@ -102,3 +124,4 @@ add(router, "/engage", _v0(SINGLE_BYTES, default_name="$identify"), methods=("PO
 add(router, "/batch", _v0(BATCH_BYTES), methods=("POST", "GET"))
 add(router, "/i/v0/ai/batch", _v0(AI_BYTES))
 add(router, "/i/v1/analytics/events", capture_v1)
+add(router, "/i/v0/ai", capture_parts)

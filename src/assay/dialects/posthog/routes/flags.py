@@ -56,4 +56,5 @@ async def _check_token(request: Request) -> None:
 
 add(router, "/flags", evaluate_flags)
 add(router, "/decide", decide)
-add(router, "/api/feature_flag/local_evaluation", list_definitions, methods=("GET",))
+for path in ("/api/feature_flag/local_evaluation", "/flags/definitions"):
+    add(router, path, list_definitions, methods=("GET",))
