@@ -61,20 +61,20 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
         await stack.enter_async_context(_background(_reconciler(runtime, dispatcher).run_forever))
         task_queue = runtime.settings.temporal.task_queue
         await stack.enter_async_context(
-            _temporal_worker(
-                runtime.temporal,
-                task_queue,
-                workflows=[EvalRunWorkflow, ScheduleFireWorkflow, WebhookDeliveryWorkflow],
-                activities=[*activities.all(), *schedules.all()],
-                slots=MAX_CONCURRENT_ACTIVITIES,
-            )
-        )
-        await stack.enter_async_context(
-            _temporal_worker(
-                runtime.temporal,
-                activity_queue(task_queue),
-                activities=WebhookDeliveryActivities(webhook_sender(runtime)).all(),
-                slots=MAX_CONCURRENT_WEBHOOKS,
+            _polling(
+                _temporal_worker(
+                    runtime.temporal,
+                    task_queue,
+                    workflows=[EvalRunWorkflow, ScheduleFireWorkflow, WebhookDeliveryWorkflow],
+                    activities=[*activities.all(), *schedules.all()],
+                    slots=MAX_CONCURRENT_ACTIVITIES,
+                ),
+                _temporal_worker(
+                    runtime.temporal,
+                    activity_queue(task_queue),
+                    activities=WebhookDeliveryActivities(webhook_sender(runtime)).all(),
+                    slots=MAX_CONCURRENT_WEBHOOKS,
+                ),
             )
         )
         _log.info("worker_started", task_queue=task_queue)
@@ -113,6 +113,23 @@ def _temporal_worker(
         max_heartbeat_throttle_interval=timedelta(seconds=2),
         default_heartbeat_throttle_interval=timedelta(seconds=2),
     )
+
+
+@asynccontextmanager
+async def _polling(*workers: Worker) -> AsyncGenerator[None]:
+    """Run Temporal workers inside the block; the first that fails ends the block with its error.
+
+    Each of them entered as a context of its own would cancel this task when it fails. Where two fail together, as they
+    do without their namespace, the second cancellation hits the clean-up of the first, and the reason is lost.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            runs = [group.create_task(worker.run()) for worker in workers]
+            yield
+            for run in runs:
+                run.cancel()
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
 
 
 @asynccontextmanager
