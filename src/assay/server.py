@@ -84,7 +84,7 @@ def create_app(open_state: OpenState) -> FastAPI:
         docs_url="/docs",
         redoc_url=None,
     )
-    for router in (*mka1.routers(), *posthog.routers()):
+    for router in (*mka1.routers(), *posthog.routers(), *posthog.capture_routers()):
         app.include_router(router)
     _add_document(app, "mka1", openapi.document)
     _add_operations(app)

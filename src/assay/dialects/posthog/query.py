@@ -8,7 +8,8 @@ from uuid import UUID
 
 from fastapi import Request
 
-from assay.core.datasets.types import Counted, DatasetQuery, DatasetSort, Slice, SortKey
+from assay.core.datasets.types import DatasetQuery, DatasetSort
+from assay.db.slices import Counted, Slice, SortKey
 from assay.dialects.posthog.errors import FieldError
 
 DEFAULT_LIMIT = 100

@@ -53,6 +53,7 @@ class PosthogRoute(EdgeRoute):
 
 DatasetReader = Annotated[Principal, caller_with(Scope.DATASET_READ)]
 DatasetWriter = Annotated[Principal, caller_with(Scope.DATASET_WRITE)]
+AnalyticsReader = Annotated[Principal, caller_with(Scope.ANALYTICS_READ)]
 
 
 async def open_project(session: AsyncSession, principal: Principal, reference: str) -> Project:
