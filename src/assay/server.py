@@ -17,6 +17,9 @@ from sqlalchemy import text
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assay.core.evaluators.access import JudgeTools
+from assay.core.evaluators.checking import KeyChecker
+from assay.core.evaluators.keys import KeyTools
 from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
 from assay.core.webhooks.types import WebhookTools
@@ -55,6 +58,8 @@ def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiSt
             folder=settings.imports.folder,
         ),
         wake_dispatcher=wake_dispatcher,
+        judges=JudgeTools(runtime.gateway.catalog, runtime.secrets),
+        provider_keys=KeyTools(KeyChecker(GuardedClient(outbound_policy(settings))), runtime.secrets),
         webhooks=WebhookTools(outbound_policy(settings), runtime.secrets),
         clock=ClockReadings(TemporalClock(runtime.temporal, task_queue=runtime.settings.temporal.task_queue)),
     )

@@ -17,6 +17,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.evaluators.access import JudgeTools
+from assay.core.evaluators.checking import KeyChecker
+from assay.core.evaluators.keys import KeyTools
 from assay.core.files.store import open_file_store
 from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
@@ -135,6 +138,8 @@ async def http(
         history=HistoryImporter(sessions, GuardedClient(OutboundPolicy()), hub_url="https://hub.example"),
         wake_dispatcher=surroundings.wake,
         webhooks=WebhookTools(OutboundPolicy.of([], []), None),
+        judges=JudgeTools(Catalog(()), None),
+        provider_keys=KeyTools(KeyChecker(GuardedClient(OutboundPolicy())), None),
         clock=_NoClock(),
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.evaluators import access, repository
 from assay.core.evaluators.models import EvaluatorRow, EvaluatorVersionRow
-from assay.core.evaluators.service import switch_off
-from assay.core.evaluators.types import Evaluator, KeyState, StatusReason
+from assay.core.evaluators.types import Evaluator, EvaluatorStatus, KeyState, StatusReason
+from assay.kit.clock import utc_now
 
+MAX_DETAIL_CHARACTERS = 2000
 _KEY_STATES = {
     StatusReason.PROVIDER_KEY_INVALID: KeyState.INVALID,
     StatusReason.PROVIDER_KEY_PERMISSION_DENIED: KeyState.ERROR,
@@ -39,8 +40,12 @@ async def stop_evaluator(
     query = select(EvaluatorRow).where(EvaluatorRow.id == evaluator_id).with_for_update()
     row = (await session.scalars(query.execution_options(populate_existing=True))).one()
     number = await session.scalar(select(EvaluatorVersionRow.number).where(EvaluatorVersionRow.id == version_id))
-    if row.version != number or not switch_off(row, reason, detail):
+    if not row.enabled or row.version != number:
         return False
+    row.enabled = False
+    row.status, row.status_reason = EvaluatorStatus.ERROR.value, reason.value
+    row.status_reason_detail = None if detail is None else detail[:MAX_DETAIL_CHARACTERS]
+    row.updated_at = utc_now()
     await session.flush()
     return True
 

@@ -133,6 +133,8 @@ async def list_keys(session: AsyncSession, principal: Principal, part: Slice) ->
 
 async def key_names(session: AsyncSession, key_ids: Sequence[UUID]) -> dict[UUID, str]:
     """Names of keys by their ids, whoever asks; deleted ones are not among them."""
+    if not key_ids:
+        return {}
     query = select(ProviderKeyRow.id, ProviderKeyRow.name).where(
         ProviderKeyRow.id.in_(key_ids), ProviderKeyRow.deleted_at.is_(None)
     )

@@ -32,6 +32,7 @@ from assay.kit.clock import utc_now
 __all__ = [
     "ManualRun",
     "RunRequest",
+    "check_evaluator",
     "enrol",
     "list_entries",
     "request_run",
@@ -92,6 +93,15 @@ async def request_run(session: AsyncSession, principal: Principal, request: RunR
         await _join(session, run, now)
     await wake(session, evaluator.project_id, [track_of(definition.kind)])
     return run
+
+
+async def check_evaluator(session: AsyncSession, principal: Principal, evaluator_id: UUID) -> None:
+    """Make sure that the caller has such an evaluator.
+
+    Raises:
+        EvaluatorNotFoundError: There is none.
+    """
+    await find_evaluator(session, principal, evaluator_id)
 
 
 async def list_entries(

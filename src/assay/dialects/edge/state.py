@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.evaluators.access import JudgeTools
+from assay.core.evaluators.keys import KeyTools
 from assay.core.files.store import FileStore
 from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
@@ -33,6 +35,10 @@ class ApiState:
     """Told after each commit, so that what the outbox holds starts at once."""
     webhooks: WebhookTools
     """Checks where webhooks may go, and encrypts their secrets."""
+    judges: JudgeTools
+    """Finds the key that a judge may use."""
+    provider_keys: KeyTools
+    """Tries and encrypts keys of model providers."""
     clock: ClockReader
     """Knows when schedules fire next."""
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from assay.dialects.posthog.routes import capture, datasets, events, flags, otlp
+from assay.dialects.posthog.routes import capture, datasets, evaluations, events, flags, otlp, provider_keys
 
 
 def routers() -> list[APIRouter]:
     """The routers of the REST resources, whose callers have keys."""
-    return [datasets.datasets.router, datasets.items.router, events.events.router]
+    resources = (
+        datasets.datasets,
+        datasets.items,
+        evaluations.evaluations,
+        provider_keys.provider_keys,
+        events.events,
+    )
+    return [resource.router for resource in resources]
 
 
 def capture_routers() -> list[APIRouter]:
