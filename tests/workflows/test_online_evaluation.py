@@ -238,7 +238,8 @@ async def test_units_that_cannot_be_judged(traffic: Traffic, evals: Evals) -> No
         await traffic.send(*steps, generation())
         assert await traffic.settled(evaluator, 1) == {("skipped", "trace_too_large"): 1}
         async with transaction(traffic.sessions) as session:
-            await session.execute(text("UPDATE online_evaluations SET state = 'queued', outcome = NULL, reason = NULL"))
+            again = "UPDATE online_evaluations SET state = 'queued', due_at = now(), outcome = NULL, reason = NULL"
+            await session.execute(text(again))
             await session.execute(text("UPDATE events SET trace_id = 'another'"))
             await wake(session, traffic.principal.project_id, Track)
         assert await traffic.settled(evaluator, 1) == {("skipped", "trace_not_found"): 1}
