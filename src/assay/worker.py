@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from importlib.metadata import version
@@ -72,50 +72,45 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
         await stack.enter_async_context(_background(lambda: _sweep_forever(runtime)))
         await stack.enter_async_context(_background(_reconciler(runtime, dispatcher).run_forever))
         task_queue = runtime.settings.temporal.task_queue
+        hog = await stack.enter_async_context(open_hog_sandbox())
         await stack.enter_async_context(
-            _temporal_worker(
-                runtime.temporal,
-                task_queue,
-                workflows=[
-                    EvalRunWorkflow,
-                    EvaluationBackfillWorkflow,
-                    OnlineEvaluationWorkflow,
-                    ScheduleFireWorkflow,
-                    WebhookDeliveryWorkflow,
-                ],
-                activities=[*activities.all(), *schedules.all(), *backfills.all()],
-                slots=MAX_CONCURRENT_ACTIVITIES,
+            _polling(
+                _temporal_worker(
+                    runtime.temporal,
+                    task_queue,
+                    workflows=[
+                        EvalRunWorkflow,
+                        EvaluationBackfillWorkflow,
+                        OnlineEvaluationWorkflow,
+                        ScheduleFireWorkflow,
+                        WebhookDeliveryWorkflow,
+                    ],
+                    activities=[*activities.all(), *schedules.all(), *backfills.all()],
+                    slots=MAX_CONCURRENT_ACTIVITIES,
+                ),
+                _temporal_worker(
+                    runtime.temporal,
+                    activity_queue(task_queue),
+                    activities=WebhookDeliveryActivities(webhook_sender(runtime)).all(),
+                    slots=MAX_CONCURRENT_WEBHOOKS,
+                ),
+                *_online_workers(
+                    runtime, task_queue, OnlineEvaluationActivities(runtime.sessions, hog, judges(runtime))
+                ),
             )
         )
-        await stack.enter_async_context(
-            _temporal_worker(
-                runtime.temporal,
-                activity_queue(task_queue),
-                activities=WebhookDeliveryActivities(webhook_sender(runtime)).all(),
-                slots=MAX_CONCURRENT_WEBHOOKS,
-            )
-        )
-        await stack.enter_async_context(_online_workers(runtime, task_queue))
         _log.info("worker_started", task_queue=task_queue)
         yield dispatcher
 
 
-@asynccontextmanager
-async def _online_workers(runtime: Runtime, task_queue: str) -> AsyncGenerator[None]:
-    """Carry ledgers out inside the block."""
-    async with open_hog_sandbox() as sandbox:
-        activities = OnlineEvaluationActivities(runtime.sessions, sandbox, judges(runtime))
-        tracks = (
-            (online.PROGRAMS, activities.programs(), MAX_CONCURRENT_PROGRAMS),
-            (online.JUDGES, activities.judging(), MAX_CONCURRENT_JUDGES),
-        )
-        async with AsyncExitStack() as stack:
-            for track, carried, slots in tracks:
-                queue = online.activity_queue(task_queue, track)
-                await stack.enter_async_context(
-                    _temporal_worker(runtime.temporal, queue, activities=carried, slots=slots)
-                )
-            yield
+def _online_workers(runtime: Runtime, task_queue: str, activities: OnlineEvaluationActivities) -> Iterator[Worker]:
+    """One for each track of the ledger."""
+    for track, carried, slots in (
+        (online.PROGRAMS, activities.programs(), MAX_CONCURRENT_PROGRAMS),
+        (online.JUDGES, activities.judging(), MAX_CONCURRENT_JUDGES),
+    ):
+        queue = online.activity_queue(task_queue, track)
+        yield _temporal_worker(runtime.temporal, queue, activities=carried, slots=slots)
 
 
 def judges(runtime: Runtime) -> Judges:
@@ -161,6 +156,23 @@ def _temporal_worker(
         max_heartbeat_throttle_interval=timedelta(seconds=2),
         default_heartbeat_throttle_interval=timedelta(seconds=2),
     )
+
+
+@asynccontextmanager
+async def _polling(*workers: Worker) -> AsyncGenerator[None]:
+    """Run Temporal workers inside the block; the first that fails ends the block with its error.
+
+    Each of them entered as a context of its own would cancel this task when it fails. Where two fail together, as they
+    do without their namespace, the second cancellation hits the clean-up of the first, and the reason is lost.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            runs = [group.create_task(worker.run()) for worker in workers]
+            yield
+            for run in runs:
+                run.cancel()
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
 
 
 @asynccontextmanager

@@ -151,9 +151,7 @@ async def get_unit_events(
 
     For work that no caller waits for, like ``get_events``.
     """
-    return await repository.get_unit_events(
-        session, project_id, trace_id=trace_id, session_id=session_id, limit=limit
-    )
+    return await repository.get_unit_events(session, project_id, trace_id=trace_id, session_id=session_id, limit=limit)
 
 
 async def scan_events(

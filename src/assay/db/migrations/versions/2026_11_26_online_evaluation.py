@@ -10,7 +10,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "a4b1f7c20e93"
-down_revision = ("5d0c9e1b7a34", "5e0b7c94d1a6")
+down_revision = "5d0c9e1b7a34"
 branch_labels = None
 depends_on = None
 
