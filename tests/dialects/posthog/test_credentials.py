@@ -65,7 +65,8 @@ async def test_keys_that_are_wrong(connect: Connect, tenants: Tenants) -> None:
     nobody = connect(None)
     for arguments in (
         {"params": {"personal_api_key": "phx_wrong"}},
-        {"json": {"name": "d", "personal_api_key": "\ud800\0"}},
+        {"content": b'{"name": "d", "personal_api_key": "\\u0000"}'},
+        {"content": b'{"name": "d", "personal_api_key": "\\ud800"}'},
         {"json": {"name": "d", "personal_api_key": tenants.capture_token}},
     ):
         error = await nobody.refused(401, "POST", "/datasets/", **arguments)
