@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from assay.dialects.mka1.routes import (
     boards,
+    comparison,
     deliveries,
     files,
     imports,
@@ -29,6 +30,7 @@ def routers() -> list[APIRouter]:
         shares.router,
         boards.router,
         runs.router,
+        comparison.router,
         samples.router,
         imports.router,
         trajectories.router,
