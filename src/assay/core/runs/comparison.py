@@ -130,9 +130,8 @@ async def _load(session: AsyncSession, principal: Principal, run_id: UUID, model
     if RunStatus(row.status) is not RunStatus.COMPLETED:
         raise RunStateError(f"Only completed runs are compared; run {run_id} is {row.status}.", RunStatus(row.status))
     if model is None and len(row.models) > 1:
-        raise RunInputError(
-            f"The run has several models; say which by `{param}`: {', '.join(row.models)}.", param=param
-        )
+        models = ", ".join(row.models)
+        raise RunInputError(f"The run has several models; say which by `{param}`: {models}.", param=param)
     if model is not None and model not in row.models:
         raise RunInputError(f"The run has no model '{model[:100]}'; it has {', '.join(row.models)}.", param=param)
     model_no = 0 if model is None else row.models.index(model)

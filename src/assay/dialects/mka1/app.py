@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from assay.dialects.mka1.routes import (
     boards,
+    calibration,
     comparison,
     deliveries,
     files,
@@ -31,6 +32,7 @@ def routers() -> list[APIRouter]:
         boards.router,
         runs.router,
         comparison.router,
+        calibration.router,
         samples.router,
         imports.router,
         trajectories.router,
