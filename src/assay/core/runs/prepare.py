@@ -133,7 +133,7 @@ async def _lay_out(session: AsyncSession, plan: RunPlan, tasks: Sequence[_TaskRo
             await _insert(
                 session, plan, task_no, renderer, rows.evaluated, range(start, min(start + COPY_BATCH, count))
             )
-        total += count * len(plan.models)
+        total += count * len(plan.models) * plan.config.effective_repeats
     return total
 
 
@@ -151,8 +151,11 @@ async def _insert(
         items.append(NewItem(task_no, index, json.dumps(rows[index]), rendered.prompt, rendered.target))
     await ledger.copy_items(session, plan.run_id, items)
     now = utc_now()
+    repeats = range(plan.config.effective_repeats)
     for model_no in range(len(plan.models)):
-        samples = [NewSample(new_id(), task_no, model_no, index) for index in indexes]
+        samples = [
+            NewSample(new_id(), task_no, model_no, index, repeat_no) for index in indexes for repeat_no in repeats
+        ]
         await ledger.copy_samples(session, plan.run_id, samples, now)
 
 

@@ -21,6 +21,7 @@ from assay.core.events.service import MAX_TRACE_EVENTS
 from assay.core.events.types import EMBEDDING, GENERATION, EventPage, EventPosition, EventQuery, StoredEvent, TraceNode
 from assay.dialects.posthog.errors import FieldError
 from assay.dialects.posthog.mapping import render_time
+from assay.dialects.posthog.query import page_url
 from assay.scoring.online import PropertyFilter
 from assay.scoring.online.operators import NEGATIONS, OPERATORS
 
@@ -91,7 +92,7 @@ def render_event_page(request: Request, page: EventPage) -> dict[str, Any]:
     if page.next is not None:
         text = f"{page.next.timestamp.isoformat()}|{page.next.id}"
         cursor = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-        following = str(request.url.include_query_params(**{CURSOR: cursor}))
+        following = str(page_url(request).include_query_params(**{CURSOR: cursor}))
     return {"next": following, "results": [render_event(event) for event in page.events]}
 
 

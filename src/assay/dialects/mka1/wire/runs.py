@@ -6,9 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from assay.core.runs.types import MAX_REPEATS
 from assay.dialects.mka1.wire.base import MAX_INT, RequestModel, ResponseModel, UnixSeconds
 
 Concurrency = Annotated[int | None, Field(ge=1, le=1024)]
+Repeats = Annotated[int | None, Field(ge=1, le=MAX_REPEATS)]
+"""Not in the published API: how often each model is asked each prompt."""
 ModelId = Annotated[str, Field(min_length=1, max_length=255)]
 
 
@@ -27,6 +30,7 @@ class CreateRun(RequestModel):
     grader_concurrency: Concurrency = None
     max_samples_per_task: Annotated[int | None, Field(ge=1, le=MAX_INT)] = None
     max_workflow_sample_activities: Annotated[int | None, Field(ge=1, le=MAX_INT)] = None
+    repeats: Repeats = None
     metadata: dict[str, str] | None = None
 
 
@@ -63,6 +67,7 @@ class WireRun(ResponseModel):
     judge_model: str | None
     embedding_model: str | None
     generation: dict[str, Any]
+    repeats: int
     request_counts: WireRequestCounts
     metrics: dict[str, Any] | None
     error: dict[str, Any] | None
@@ -97,6 +102,7 @@ class WireSample(ResponseModel):
     task_id: str
     model: str
     sample_index: int
+    repeat: int
     status: str
     dataset_row: dict[str, Any] | None
     prompt: str
