@@ -1,7 +1,7 @@
 """repeats of a prompt within a run
 
 Revision: 4f6a92d1c0b7
-Follows: 8c1d0f6a2e57
+Follows: a4b1f7c20e93
 Made: 2026-11-26 02:40:00
 """
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "4f6a92d1c0b7"
-down_revision = "8c1d0f6a2e57"
+down_revision = "a4b1f7c20e93"
 branch_labels = None
 depends_on = None
 
