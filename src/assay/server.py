@@ -28,6 +28,7 @@ from assay.dialects.mka1 import app as mka1
 from assay.dialects.mka1 import openapi
 from assay.dialects.mka1.errors import envelope
 from assay.dialects.posthog import app as posthog
+from assay.dialects.posthog import openapi as posthog_openapi
 from assay.kit.logging import log_context
 from assay.metrics import REQUEST_SECONDS, REQUESTS
 from assay.outbound.client import GuardedClient
@@ -95,6 +96,7 @@ def create_app(open_state: OpenState) -> FastAPI:
     for router in (*mka1.routers(), *posthog.routers(), *posthog.capture_routers()):
         app.include_router(router)
     _add_document(app, "mka1", openapi.document)
+    _add_document(app, "posthog", posthog_openapi.document)
     _add_operations(app)
     app.add_exception_handler(HTTPException, _render_http_exception)
     app.add_exception_handler(Exception, _render_unexpected)

@@ -6,13 +6,14 @@ credentials, scope, project, object, body. So routes parse the body themselves, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
 
@@ -25,6 +26,7 @@ from assay.dialects.edge.bodies import BodyError, check_json, parse_json
 from assay.dialects.edge.route import EdgeRoute
 from assay.dialects.edge.route import Handler as RequestHandler
 from assay.dialects.edge.state import session_of, state_of
+from assay.dialects.posthog.answers import ErrorBody
 from assay.dialects.posthog.credentials import find_key, with_key_of_body
 from assay.dialects.posthog.errors import describe_invalid, render_error
 from assay.dialects.posthog.wire import FormFields
@@ -33,6 +35,10 @@ from assay.kit.storable import find_unstorable, render_path
 
 PREFIXES = ("/api/environments/{project_id}", "/api/projects/{project_id}")
 CURRENT = "@current"
+SCHEMA_REFERENCE = "#/components/schemas/{model}"
+BODIES: set[type[BaseModel]] = set()
+"""Every model of a body, for the OpenAPI document."""
+PAGE_QUERY = {"limit": "Most rows, 100 unless given, at most 1,000.", "offset": "Rows to leave out."}
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 _BEARER = HTTPBearer(auto_error=False, description="A personal API key.")
@@ -146,7 +152,15 @@ class Resource:
         self.router = APIRouter(tags=[tag], route_class=PosthogRoute, dependencies=[Security(_BEARER)])
 
     def route(
-        self, method: str, path: str, *, status_code: int = 200, reads: bool = False
+        self,
+        method: str,
+        path: str,
+        *,
+        status_code: int = 200,
+        reads: bool = False,
+        body: type[BaseModel] | None = None,
+        query: Mapping[str, str] | None = None,
+        answer: type[BaseModel] | None = None,
     ) -> Callable[[Handler], Handler]:
         """Register a handler.
 
@@ -155,7 +169,13 @@ class Resource:
             path: After the prefix, without a slash at its end.
             status_code: Of a success.
             reads: Whether it changes nothing, whatever its verb.
+            body: What it reads, for the OpenAPI document; the handler parses it.
+            query: Names and descriptions of its query parameters, likewise.
+            answer: What a success says, likewise.
         """
+        responses: dict[int | str, dict[str, Any]] = {"default": {"model": ErrorBody, "description": "An error."}}
+        if answer is not None:
+            responses[status_code] = {"model": answer}
 
         def register(handler: Handler) -> Handler:
             for prefix in PREFIXES:
@@ -166,12 +186,29 @@ class Resource:
                         methods=[method],
                         status_code=status_code,
                         response_model=None,
+                        responses=responses,
                         include_in_schema=slash == "/",
+                        openapi_extra=_described(body, query or {}),
                         route_class_override=ReadingRoute if reads else None,
                     )
             return handler
 
         return register
+
+
+def _described(body: type[BaseModel] | None, query: Mapping[str, str]) -> dict[str, Any]:
+    """What handlers read by themselves, as OpenAPI has it."""
+    extra: dict[str, Any] = {}
+    if body is not None:
+        BODIES.add(body)
+        schema = {"$ref": SCHEMA_REFERENCE.format(model=body.__name__)}
+        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if query:
+        extra["parameters"] = [
+            {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
+            for name, text in query.items()
+        ]
+    return extra
 
 
 ProjectPath = Annotated[str, Path(description="The project's number, or `@current`.")]

@@ -13,6 +13,7 @@ from assay.core.datasets.errors import DatasetNotFoundError, ItemNotFoundError
 from assay.core.datasets.models import DatasetItemRow, DatasetRow
 from assay.core.projects.service import list_users
 from assay.core.projects.types import Principal
+from assay.dialects.posthog.answers import DatasetAnswer, DatasetItemAnswer, Page
 from assay.dialects.posthog.mapping import (
     Authors,
     dataset_renderer,
@@ -22,6 +23,7 @@ from assay.dialects.posthog.mapping import (
 )
 from assay.dialects.posthog.query import read_dataset_filter, read_dataset_query, read_slice, render_page
 from assay.dialects.posthog.route import (
+    PAGE_QUERY,
     DatasetReader,
     DatasetWriter,
     ProjectPath,
@@ -43,7 +45,17 @@ datasets = Resource(tag="datasets")
 items = Resource(tag="dataset_items")
 
 
-@datasets.route("GET", "/datasets")
+@datasets.route(
+    "GET",
+    "/datasets",
+    query={
+        "search": "Part of the name, the description or the metadata.",
+        "id__in": "Ids, separated by commas.",
+        "order_by": "`created_at` or `updated_at`, each with `-` for descending, separated by commas.",
+        **PAGE_QUERY,
+    },
+    answer=Page[DatasetAnswer],
+)
 async def list_datasets(
     project_id: ProjectPath, request: Request, principal: DatasetReader, session: Session
 ) -> dict[str, Any]:
@@ -55,7 +67,7 @@ async def list_datasets(
     return render_page(request, part, found, dataset_renderer(project.number, authors))
 
 
-@datasets.route("POST", "/datasets", status_code=201)
+@datasets.route("POST", "/datasets", status_code=201, body=DatasetInput, answer=DatasetAnswer)
 async def create_dataset(
     project_id: ProjectPath, request: Request, principal: DatasetWriter, session: Session
 ) -> dict[str, Any]:
@@ -66,7 +78,7 @@ async def create_dataset(
     return dataset_renderer(project.number, await _authors(session, principal, [row]))(row)
 
 
-@datasets.route("GET", "/datasets/{dataset_id}")
+@datasets.route("GET", "/datasets/{dataset_id}", answer=DatasetAnswer)
 async def get_dataset(
     project_id: ProjectPath, dataset_id: str, principal: DatasetReader, session: Session
 ) -> dict[str, Any]:
@@ -78,7 +90,7 @@ async def get_dataset(
     return dataset_renderer(project.number, await _authors(session, principal, [row]))(row)
 
 
-@datasets.route("PATCH", "/datasets/{dataset_id}")
+@datasets.route("PATCH", "/datasets/{dataset_id}", body=DatasetPatch, answer=DatasetAnswer)
 async def patch_dataset(
     project_id: ProjectPath, dataset_id: str, request: Request, principal: DatasetWriter, session: Session
 ) -> dict[str, Any]:
@@ -86,7 +98,7 @@ async def patch_dataset(
     return await _change_dataset(project_id, dataset_id, request, principal, session, DatasetPatch)
 
 
-@datasets.route("PUT", "/datasets/{dataset_id}")
+@datasets.route("PUT", "/datasets/{dataset_id}", body=DatasetInput, answer=DatasetAnswer)
 async def put_dataset(
     project_id: ProjectPath, dataset_id: str, request: Request, principal: DatasetWriter, session: Session
 ) -> dict[str, Any]:
@@ -94,7 +106,7 @@ async def put_dataset(
     return await _change_dataset(project_id, dataset_id, request, principal, session, DatasetInput)
 
 
-@datasets.route("DELETE", "/datasets/{dataset_id}")
+@datasets.route("DELETE", "/datasets/{dataset_id}", status_code=405)
 async def delete_dataset(
     project_id: ProjectPath, dataset_id: str, principal: DatasetWriter, session: Session
 ) -> Response:
@@ -103,7 +115,7 @@ async def delete_dataset(
     return Response(status_code=405)
 
 
-@items.route("GET", "/dataset_items")
+@items.route("GET", "/dataset_items", query={"dataset": "Whose items.", **PAGE_QUERY}, answer=Page[DatasetItemAnswer])
 async def list_items(
     project_id: ProjectPath, request: Request, principal: DatasetReader, session: Session
 ) -> dict[str, Any]:
@@ -115,7 +127,7 @@ async def list_items(
     return render_page(request, part, found, item_renderer(project.number, authors))
 
 
-@items.route("POST", "/dataset_items", status_code=201)
+@items.route("POST", "/dataset_items", status_code=201, body=DatasetItemInput, answer=DatasetItemAnswer)
 async def create_item(
     project_id: ProjectPath, request: Request, principal: DatasetWriter, session: Session
 ) -> dict[str, Any]:
@@ -126,7 +138,7 @@ async def create_item(
     return item_renderer(project.number, await _authors(session, principal, [row]))(row)
 
 
-@items.route("GET", "/dataset_items/{item_id}")
+@items.route("GET", "/dataset_items/{item_id}", answer=DatasetItemAnswer)
 async def get_item(project_id: ProjectPath, item_id: str, principal: DatasetReader, session: Session) -> dict[str, Any]:
     """An item."""
     project = await open_project(session, principal, project_id)
@@ -136,7 +148,7 @@ async def get_item(project_id: ProjectPath, item_id: str, principal: DatasetRead
     return item_renderer(project.number, await _authors(session, principal, [row]))(row)
 
 
-@items.route("PATCH", "/dataset_items/{item_id}")
+@items.route("PATCH", "/dataset_items/{item_id}", body=DatasetItemPatch, answer=DatasetItemAnswer)
 async def patch_item(
     project_id: ProjectPath, item_id: str, request: Request, principal: DatasetWriter, session: Session
 ) -> dict[str, Any]:
@@ -144,7 +156,7 @@ async def patch_item(
     return await _change_item(project_id, item_id, request, principal, session, DatasetItemPatch)
 
 
-@items.route("PUT", "/dataset_items/{item_id}")
+@items.route("PUT", "/dataset_items/{item_id}", body=DatasetItemInput, answer=DatasetItemAnswer)
 async def put_item(
     project_id: ProjectPath, item_id: str, request: Request, principal: DatasetWriter, session: Session
 ) -> dict[str, Any]:
@@ -152,7 +164,7 @@ async def put_item(
     return await _change_item(project_id, item_id, request, principal, session, DatasetItemInput)
 
 
-@items.route("DELETE", "/dataset_items/{item_id}")
+@items.route("DELETE", "/dataset_items/{item_id}", status_code=405)
 async def delete_item(project_id: ProjectPath, item_id: str, principal: DatasetWriter, session: Session) -> Response:
     """Refused: a client sets ``deleted`` instead (P§1.6)."""
     await get_item(project_id, item_id, principal, session)

@@ -15,6 +15,7 @@ from assay.core.online.preview import prepare_preview, run_preview
 from assay.core.projects.service import list_users
 from assay.core.projects.types import Principal
 from assay.dialects.edge.state import give_back, state_of
+from assay.dialects.posthog.answers import EvaluationAnswer, Page, TestHogAnswer
 from assay.dialects.posthog.errors import render_superset
 from assay.dialects.posthog.evaluations import (
     COMPACT_CLIENT,
@@ -28,6 +29,7 @@ from assay.dialects.posthog.evaluations import (
 from assay.dialects.posthog.preview import TestHogInput, preview_error, preview_request, render_preview
 from assay.dialects.posthog.query import read_slice, render_page
 from assay.dialects.posthog.route import (
+    PAGE_QUERY,
     EvaluationReader,
     EvaluationWriter,
     ProjectPath,
@@ -43,7 +45,21 @@ from assay.kit.errors import DomainError
 evaluations = Resource(tag="evaluations")
 
 
-@evaluations.route("GET", "/evaluations")
+@evaluations.route(
+    "GET",
+    "/evaluations",
+    query={
+        "search": "Part of the name or the description.",
+        "enabled": "`true` or `false`.",
+        "evaluation_type": "`llm_judge`, `hog` or `sentiment`.",
+        "id__in": "Ids, separated by commas.",
+        "directory_id": "An id.",
+        "directory_id__isnull": "`true` or `false`.",
+        "order_by": "`created_at`, `updated_at`, `name`, each with `-` for descending, separated by commas.",
+        **PAGE_QUERY,
+    },
+    answer=Page[EvaluationAnswer],
+)
 async def list_evaluations(
     project_id: ProjectPath, request: Request, principal: EvaluationReader, session: Session
 ) -> dict[str, Any]:
@@ -60,7 +76,7 @@ async def list_evaluations(
     return page
 
 
-@evaluations.route("POST", "/evaluations", status_code=201)
+@evaluations.route("POST", "/evaluations", status_code=201, body=EvaluationInput, answer=EvaluationAnswer)
 async def create_evaluation(
     project_id: ProjectPath, request: Request, principal: EvaluationWriter, session: Session
 ) -> dict[str, Any]:
@@ -71,7 +87,7 @@ async def create_evaluation(
     return (await _render(session, principal, [made]))[0]
 
 
-@evaluations.route("POST", "/evaluations/test_hog", reads=True)
+@evaluations.route("POST", "/evaluations/test_hog", reads=True, body=TestHogInput, answer=TestHogAnswer)
 async def try_program(project_id: ProjectPath, request: Request, principal: EvaluationReader, session: Session) -> Any:
     """Try a Hog program on recent traffic without keeping anything (P§4.2)."""
     await open_project(session, principal, project_id)
@@ -84,7 +100,7 @@ async def try_program(project_id: ProjectPath, request: Request, principal: Eval
     return render_preview(wire.target, prepared, await run_preview(state_of(request).hog, prepared))
 
 
-@evaluations.route("GET", "/evaluations/{evaluation_id}")
+@evaluations.route("GET", "/evaluations/{evaluation_id}", answer=EvaluationAnswer)
 async def get_evaluation(
     project_id: ProjectPath, evaluation_id: str, principal: EvaluationReader, session: Session
 ) -> dict[str, Any]:
@@ -93,7 +109,7 @@ async def get_evaluation(
     return (await _render(session, principal, [await _find(session, principal, evaluation_id)]))[0]
 
 
-@evaluations.route("PATCH", "/evaluations/{evaluation_id}")
+@evaluations.route("PATCH", "/evaluations/{evaluation_id}", body=EvaluationPatch, answer=EvaluationAnswer)
 async def patch_evaluation(
     project_id: ProjectPath, evaluation_id: str, request: Request, principal: EvaluationWriter, session: Session
 ) -> dict[str, Any]:
@@ -101,7 +117,7 @@ async def patch_evaluation(
     return await _change(project_id, evaluation_id, request, principal, session, EvaluationPatch)
 
 
-@evaluations.route("PUT", "/evaluations/{evaluation_id}")
+@evaluations.route("PUT", "/evaluations/{evaluation_id}", body=EvaluationInput, answer=EvaluationAnswer)
 async def put_evaluation(
     project_id: ProjectPath, evaluation_id: str, request: Request, principal: EvaluationWriter, session: Session
 ) -> dict[str, Any]:
@@ -109,7 +125,7 @@ async def put_evaluation(
     return await _change(project_id, evaluation_id, request, principal, session, EvaluationInput)
 
 
-@evaluations.route("DELETE", "/evaluations/{evaluation_id}")
+@evaluations.route("DELETE", "/evaluations/{evaluation_id}", status_code=405)
 async def delete_evaluation(
     project_id: ProjectPath, evaluation_id: str, principal: EvaluationWriter, session: Session
 ) -> Response:

@@ -15,6 +15,7 @@ from assay.core.evaluators.types import EvaluationSettings, KeyProvider, Provide
 from assay.core.projects.service import list_users
 from assay.core.projects.types import Principal
 from assay.dialects.edge.state import state_of
+from assay.dialects.posthog.answers import EvaluationConfigAnswer, ModelsAnswer, Page, ProviderKeyAnswer
 from assay.dialects.posthog.errors import FieldError
 from assay.dialects.posthog.keys import (
     ActiveKeyInput,
@@ -27,6 +28,7 @@ from assay.dialects.posthog.keys import (
 from assay.dialects.posthog.mapping import Authors
 from assay.dialects.posthog.query import read_choice, read_id, read_slice, render_page
 from assay.dialects.posthog.route import (
+    PAGE_QUERY,
     AnalyticsReader,
     EvaluationWriter,
     KeyReader,
@@ -43,7 +45,7 @@ from assay.dialects.posthog.wire import parse
 provider_keys = Resource(tag="provider_keys")
 
 
-@provider_keys.route("GET", "/llm_analytics/provider_keys")
+@provider_keys.route("GET", "/llm_analytics/provider_keys", query=PAGE_QUERY, answer=Page[ProviderKeyAnswer])
 async def list_keys(
     project_id: ProjectPath, request: Request, principal: KeyReader, session: Session
 ) -> dict[str, Any]:
@@ -54,7 +56,9 @@ async def list_keys(
     return render_page(request, part, found, key_renderer(await _authors(session, principal, found.rows)))
 
 
-@provider_keys.route("POST", "/llm_analytics/provider_keys", status_code=201)
+@provider_keys.route(
+    "POST", "/llm_analytics/provider_keys", status_code=201, body=ProviderKeyInput, answer=ProviderKeyAnswer
+)
 async def create_key(
     project_id: ProjectPath, request: Request, principal: KeyWriter, session: Session
 ) -> dict[str, Any]:
@@ -65,14 +69,14 @@ async def create_key(
     return await _render(session, principal, made)
 
 
-@provider_keys.route("GET", "/llm_analytics/provider_keys/{key_id}")
+@provider_keys.route("GET", "/llm_analytics/provider_keys/{key_id}", answer=ProviderKeyAnswer)
 async def get_key(project_id: ProjectPath, key_id: str, principal: KeyReader, session: Session) -> dict[str, Any]:
     """A provider key, without its secret."""
     await open_project(session, principal, project_id)
     return await _render(session, principal, await keys.find_key(session, principal, _key_id(key_id)))
 
 
-@provider_keys.route("PATCH", "/llm_analytics/provider_keys/{key_id}")
+@provider_keys.route("PATCH", "/llm_analytics/provider_keys/{key_id}", body=ProviderKeyPatch, answer=ProviderKeyAnswer)
 async def patch_key(
     project_id: ProjectPath, key_id: str, request: Request, principal: KeyWriter, session: Session
 ) -> dict[str, Any]:
@@ -92,7 +96,7 @@ async def delete_key(project_id: ProjectPath, key_id: str, principal: KeyWriter,
     return Response(status_code=204)
 
 
-@provider_keys.route("POST", "/llm_analytics/provider_keys/{key_id}/validate")
+@provider_keys.route("POST", "/llm_analytics/provider_keys/{key_id}/validate", answer=ProviderKeyAnswer)
 async def validate_key(
     project_id: ProjectPath, key_id: str, request: Request, principal: KeyWriter, session: Session
 ) -> dict[str, Any]:
@@ -103,7 +107,12 @@ async def validate_key(
     return await _render(session, principal, checked)
 
 
-@provider_keys.route("GET", "/llm_analytics/models")
+@provider_keys.route(
+    "GET",
+    "/llm_analytics/models",
+    query={"provider": "Whose models; required.", "key_id": "A key of it; the active one unless given."},
+    answer=ModelsAnswer,
+)
 async def list_models(
     project_id: ProjectPath, request: Request, principal: AnalyticsReader, session: Session
 ) -> dict[str, Any]:
@@ -117,14 +126,19 @@ async def list_models(
     return {"models": [{"id": name} for name in names]}
 
 
-@provider_keys.route("GET", "/llm_analytics/evaluation_config")
+@provider_keys.route("GET", "/llm_analytics/evaluation_config", answer=EvaluationConfigAnswer)
 async def get_settings(project_id: ProjectPath, principal: AnalyticsReader, session: Session) -> dict[str, Any]:
     """What holds for all evaluations of the project."""
     await open_project(session, principal, project_id)
     return await _render_settings(session, principal, await keys.open_settings(session, principal))
 
 
-@provider_keys.route("POST", "/llm_analytics/evaluation_config/set_active_key")
+@provider_keys.route(
+    "POST",
+    "/llm_analytics/evaluation_config/set_active_key",
+    body=ActiveKeyInput,
+    answer=EvaluationConfigAnswer,
+)
 async def set_active_key(
     project_id: ProjectPath, request: Request, principal: EvaluationWriter, session: Session
 ) -> dict[str, Any]:
