@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from uuid import UUID
 
-T = TypeVar("T")
+from assay.db.listing import Counted, Slice
+
+__all__ = ["Counted", "DatasetFormat", "DatasetQuery", "DatasetSort", "Row", "Slice", "SortKey"]
 
 
 class DatasetFormat(StrEnum):
@@ -44,14 +46,6 @@ class SortKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """Part of a list, by position."""
-
-    limit: int
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
 class DatasetQuery:
     """Which datasets to list; conditions hold together."""
 
@@ -60,11 +54,3 @@ class DatasetQuery:
     """Part of the name, the description or the JSON text of the metadata, in any case; empty matches all."""
     order: Sequence[SortKey] = ()
     """Without a key, newest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counted(Generic[T]):
-    """Some rows of a list, and how many it has in all."""
-
-    count: int
-    rows: Sequence[T]
