@@ -25,6 +25,8 @@ from assay.runtime import Runtime, open_sandbox, outbound_policy
 from assay.workflows.dispatch import Dispatcher
 from assay.workflows.eval_run.activities import EvalRunActivities
 from assay.workflows.eval_run.workflow import EvalRunWorkflow
+from assay.workflows.job.activities import JobActivities
+from assay.workflows.job.workflow import JobWorkflow
 from assay.workflows.schedules.activities import ScheduleActivities
 from assay.workflows.schedules.adapter import TemporalClock
 from assay.workflows.schedules.syncing import Reconciler
@@ -57,6 +59,7 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
         dispatcher = await stack.enter_async_context(running_dispatcher(runtime))
         activities = EvalRunActivities(tools, runtime.files, wake_dispatcher=dispatcher.wake, longest_lane=longest_lane)
         schedules = ScheduleActivities(runtime.sessions, runtime.gateway.catalog, wake_dispatcher=dispatcher.wake)
+        jobs = JobActivities(runtime.sessions, runtime.gateway)
         await stack.enter_async_context(_background(lambda: _sweep_forever(runtime)))
         await stack.enter_async_context(_background(_reconciler(runtime, dispatcher).run_forever))
         task_queue = runtime.settings.temporal.task_queue
@@ -64,8 +67,8 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
             _temporal_worker(
                 runtime.temporal,
                 task_queue,
-                workflows=[EvalRunWorkflow, ScheduleFireWorkflow, WebhookDeliveryWorkflow],
-                activities=[*activities.all(), *schedules.all()],
+                workflows=[EvalRunWorkflow, JobWorkflow, ScheduleFireWorkflow, WebhookDeliveryWorkflow],
+                activities=[*activities.all(), *schedules.all(), *jobs.all()],
                 slots=MAX_CONCURRENT_ACTIVITIES,
             )
         )

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.datasets.models import DatasetItemRow, DatasetRow
-from assay.core.ownership import owner_columns
+from assay.core.ownership import OwnerColumns, owner_columns
 from assay.core.projects.types import Principal, Scope
 from assay.core.targets import repository
 from assay.core.targets.errors import TargetNotFoundError
@@ -22,6 +22,7 @@ from assay.core.targets.service import check_agent
 from assay.core.targets.types import DatasetOrigin
 from assay.db.listing import Counted, ListQuery, Slice
 from assay.kit.clock import utc_now
+from assay.kit.ids import new_id
 
 MAX_POINTS = 10_000
 
@@ -51,23 +52,67 @@ async def create_version(
     principal.require(Scope.DATASET_WRITE)
     agent = await check_agent(session, principal, agent_id)
     await session.refresh(agent, with_for_update=True)
-    dataset = DatasetRow(**owner_columns(principal), name=values.get("name", ""), details=values.get("details"))
+    return await _store(session, owner_columns(principal), new_id(), agent, points, values, activate=activate)
+
+
+async def store_outputs(
+    session: AsyncSession,
+    owner: OwnerColumns,
+    *,
+    dataset_id: UUID,
+    agent_id: UUID | None,
+    points: Sequence[Mapping[str, Any]],
+    values: Mapping[str, Any],
+    activate_first: bool = False,
+) -> None:
+    """Keep what a job made as a dataset, once: nothing happens if there is one of this id.
+
+    Args:
+        session: A session inside a transaction.
+        owner: Whose it will be.
+        dataset_id: Its id, the same whenever the job makes it again.
+        agent_id: Whose data it is; None for a dataset that is no version of anything.
+        points: As of ``create_version``, each also with ``details`` to keep with it.
+        values: As of ``create_version``.
+        activate_first: Let the agent's jobs use it if the agent has no data yet.
+    """
+    if await session.get(DatasetRow, dataset_id) is not None:
+        return
+    agent = None if agent_id is None else await session.get(TargetAgentRow, agent_id, with_for_update=True)
+    activate = activate_first and agent is not None and agent.active_dataset_id is None
+    await _store(session, owner, dataset_id, agent, points, values, activate=activate)
+
+
+async def _store(
+    session: AsyncSession,
+    owner: OwnerColumns,
+    dataset_id: UUID,
+    agent: TargetAgentRow | None,
+    points: Sequence[Mapping[str, Any]],
+    values: Mapping[str, Any],
+    *,
+    activate: bool,
+) -> DatasetVersion:
+    dataset = DatasetRow(**owner, id=dataset_id, name=values.get("name", ""), details=values.get("details"))
+    dataset.description = values.get("description")
     session.add(dataset)
     await session.flush()
+    items = [_item(owner, dataset.id, number, point) for number, point in enumerate(points)]
+    session.add_all(items)
     version = DatasetVersionRow(
         dataset_id=dataset.id,
-        agent_id=agent.id,
-        version=await repository.next_dataset_version(session, agent.id),
+        version=0,
         origin=values.get("origin", DatasetOrigin.SEED.value),
         generator_model=values.get("generator_model", ""),
         policy_hash=values.get("policy_hash", ""),
         size=len(points),
     )
-    session.add(version)
-    items = [_item(principal, dataset.id, number, point) for number, point in enumerate(points)]
-    session.add_all(items)
-    if activate:
-        _activate(agent, dataset.id, items)
+    if agent is not None:
+        version.agent_id = agent.id
+        version.version = await repository.next_dataset_version(session, agent.id)
+        session.add(version)
+        if activate:
+            _activate(agent, dataset.id, items)
     await session.flush()
     return DatasetVersion(dataset, version)
 
@@ -142,10 +187,11 @@ async def _get(session: AsyncSession, principal: Principal, dataset_id: UUID) ->
     return found
 
 
-def _item(principal: Principal, dataset_id: UUID, number: int, point: Mapping[str, Any]) -> DatasetItemRow:
+def _item(owner: OwnerColumns, dataset_id: UUID, number: int, point: Mapping[str, Any]) -> DatasetItemRow:
     more = {name: point[name] for name in ("persona", "tags") if point.get(name) not in (None, "")}
+    more |= point.get("details") or {}
     return DatasetItemRow(
-        **owner_columns(principal),
+        **owner,
         dataset_id=dataset_id,
         position=point.get("position", number),
         input=point.get("input"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from assay.core.datasets.models import DatasetItemRow
@@ -17,6 +17,8 @@ from assay.dialects.overmind.wire.base import as_object
 from assay.dialects.overmind.wire.datasets import Datapoint, DatapointInput, Dataset, DatasetListRow
 from assay.dialects.overmind.wire.jobs import Iteration, Job, JobListRow
 from assay.dialects.overmind.wire.targets import Agent, AgentListRow, EvalSpec, Prompt, Suggestion
+
+T = TypeVar("T")
 
 JOB_NAMES: Mapping[str, str] = {
     "agent": "agent_id",
@@ -214,15 +216,22 @@ def _dataset_fields(found: DatasetVersion) -> dict[str, Any]:
 def render_point(row: DatasetItemRow, number: int) -> Datapoint:
     """An example; one without a place of its own has the one in which it is shown."""
     details = as_object(row.details)
-    persona = details.get("persona")
     return Datapoint.model_construct(
         id=row.id,
         order=number if row.position is None else row.position,
         input=row.input,
         expected_output=row.expected,
-        persona=persona if isinstance(persona, str) else "",
+        persona=_of_type(details.get("persona"), str) or "",
         tags=details.get("tags"),
+        output=details.get("output"),
+        correctness=_of_type(details.get("correctness"), float),
+        correctness_reason=_of_type(details.get("correctness_reason"), str),
     )
+
+
+def _of_type(value: Any, kind: type[T]) -> T | None:
+    """Details are anybody's to write; of another type, as if it were not there."""
+    return value if isinstance(value, kind) else None
 
 
 def point_values(wire: DatapointInput) -> dict[str, Any]:

@@ -45,6 +45,11 @@ class Datapoint(Output):
     expected_output: Any
     persona: str
     tags: Any
+    output: Any
+    """What a model or an application answered; ours, the published API has no such field."""
+    correctness: float | None
+    """What a ``judge_scoring`` job gave the output, from 0 to 1; ours."""
+    correctness_reason: str | None
 
 
 class DatasetListRow(Output):
