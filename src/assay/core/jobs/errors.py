@@ -30,3 +30,12 @@ class ProjectMismatchError(InvalidError):
 
     def __init__(self, reference: object) -> None:
         super().__init__(f'Invalid pk "{reference}" - object does not exist.', param="project_id")
+
+
+class TraceNotFoundError(NotFoundError):
+    """The caller has no such trace or span record."""
+
+    code = "trace_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("Trace not found.")

@@ -99,3 +99,50 @@ class JobStepRow(Base):
     cost_usd: Mapped[Decimal | None]
     """None when nothing was asked, or when the price is not known."""
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class TraceRecordRow(OwnedMixin, Base):
+    """One executed case, as a client that runs a job reports it. It is no production traffic, so it is no event."""
+
+    __tablename__ = "job_traces"
+    __table_args__ = (
+        Index(None, "project_id", "created_at", "id"),
+        Index(None, "agent_id", "created_at", "id"),
+        Index(None, "job_id", "created_at", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    trace_id: Mapped[str]
+    trace_group: Mapped[str] = mapped_column(default="")
+    agent_id: Mapped[UUID] = mapped_column(ForeignKey("target_agents.id"))
+    job_id: Mapped[UUID | None]
+    iteration_id: Mapped[UUID | None]
+    input: _Json = mapped_column(_VERBATIM)
+    output: _Json = mapped_column(_VERBATIM)
+    latency_ms: Mapped[float] = mapped_column(Float(53), default=0.0)
+    tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    cost: Mapped[float] = mapped_column(Float(53), default=0.0)
+    score: Mapped[float] = mapped_column(Float(53), default=0.0)
+    start_time: Mapped[float] = mapped_column(Float(53), default=0.0)
+    """Seconds since 1970, as the client said; so is ``end_time``."""
+    end_time: Mapped[float] = mapped_column(Float(53), default=0.0)
+    error: Mapped[str | None]
+
+
+class SpanRecordRow(OwnedMixin, Base):
+    """A model or tool call within an executed case."""
+
+    __tablename__ = "job_spans"
+    __table_args__ = (Index(None, "project_id", "created_at", "id"), Index(None, "trace", "position"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    trace: Mapped[str]
+    """Id of the trace record, as the client wrote it."""
+    span_type: Mapped[str]
+    name: Mapped[str]
+    position: Mapped[int] = mapped_column(BigInteger, default=0)
+    start_time: Mapped[float] = mapped_column(Float(53), default=0.0)
+    end_time: Mapped[float] = mapped_column(Float(53), default=0.0)
+    latency_ms: Mapped[float] = mapped_column(Float(53), default=0.0)
+    details: _Json = mapped_column("metadata", _VERBATIM)
+    error: Mapped[str | None]

@@ -7,7 +7,7 @@ import re
 from fastapi import APIRouter
 
 from assay.dialects.overmind.route import Resource
-from assay.dialects.overmind.routes import datasets, jobs, projects, targets
+from assay.dialects.overmind.routes import datasets, jobs, projects, targets, traces
 
 _OWN = re.compile(
     r"/api/(agents|auth|datasets|docs|job-iterations|jobs|prompts|schema|spans|suggestions|traces)(/|$)"
@@ -24,6 +24,8 @@ def resources() -> list[Resource]:
         targets.prompts,
         targets.suggestions,
         datasets.datasets,
+        traces.traces,
+        traces.spans,
         projects.projects,
         projects.auth,
     ]

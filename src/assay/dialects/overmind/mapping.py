@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
+from pydantic import BaseModel
+
 from assay.core.datasets.models import DatasetItemRow
-from assay.core.jobs.models import JobIterationRow, JobRow
+from assay.core.jobs.models import JobIterationRow, JobRow, SpanRecordRow, TraceRecordRow
 from assay.core.jobs.types import Decision, JobKind, JobStatus
 from assay.core.targets.models import SuggestionRow, TargetAgentRow, TargetPromptRow
 from assay.core.targets.repository import DatasetVersion
@@ -17,6 +19,7 @@ from assay.dialects.overmind.wire.base import as_object
 from assay.dialects.overmind.wire.datasets import Datapoint, DatapointInput, Dataset, DatasetListRow
 from assay.dialects.overmind.wire.jobs import Iteration, Job, JobListRow
 from assay.dialects.overmind.wire.targets import Agent, AgentListRow, EvalSpec, Prompt, Suggestion
+from assay.dialects.overmind.wire.traces import Span, SpanType, Trace
 
 T = TypeVar("T")
 
@@ -45,6 +48,17 @@ PROMPT_NAMES: Mapping[str, str] = {
     "tools_json": "tools",
 }
 SUGGESTION_NAMES: Mapping[str, str] = {"agent": "agent_id", "iteration": "iteration_id", "job": "job_id"}
+TRACE_NAMES: Mapping[str, str] = {
+    "agent": "agent_id",
+    "input_data": "input",
+    "iteration": "iteration_id",
+    "job": "job_id",
+    "output_data": "output",
+    "total_cost": "cost",
+    "total_latency_ms": "latency_ms",
+    "total_tokens": "tokens",
+}
+SPAN_NAMES: Mapping[str, str] = {"metadata": "details", "order": "position"}
 VERSION_NAMES: Mapping[str, str] = {"metadata": "details", "source": "origin"}
 POINT_NAMES: Mapping[str, str] = {"expected_output": "expected", "order": "position"}
 
@@ -185,6 +199,25 @@ def render_suggestion(row: SuggestionRow, numbers: Numbers) -> Suggestion:
         score_before=row.score_before,
         score_after=row.score_after,
     )
+
+
+def render_trace(row: TraceRecordRow, numbers: Numbers) -> Trace:
+    """A trace record."""
+    return Trace.model_construct(**_renamed_fields(row, Trace, TRACE_NAMES, numbers))
+
+
+def render_span(row: SpanRecordRow, numbers: Numbers) -> Span:
+    """A span."""
+    return Span.model_construct(
+        **_renamed_fields(row, Span, SPAN_NAMES, numbers) | {"span_type": SpanType(row.span_type)}
+    )
+
+
+def _renamed_fields(
+    row: TraceRecordRow | SpanRecordRow, model: type[BaseModel], names: Mapping[str, str], numbers: Numbers
+) -> dict[str, Any]:
+    shown = (name for name in model.model_fields if name != "user")
+    return {"user": numbers.of(row.created_by)} | {name: getattr(row, names.get(name, name)) for name in shown}
 
 
 def render_dataset_row(found: DatasetVersion) -> DatasetListRow:

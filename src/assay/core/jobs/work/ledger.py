@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from time import perf_counter
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from assay.core.jobs.models import JobRow, JobStepRow
@@ -85,7 +85,8 @@ class Ledger:
         """Calls whose price is not known."""
         self._steps: dict[str, Any] = {}
         self._slots = asyncio.Semaphore(CONCURRENCY)
-        # Writers of one job wait for each other at its row; without this each would hold a connection while it does.
+        self._ready: dict[str, dict[str, Any]] = {}
+        # Held by whoever writes: what `_ready` holds must not be written by two at once.
         self._writing = asyncio.Lock()
         self._successes: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
@@ -116,8 +117,9 @@ class Ledger:
             async with self._slots:
                 self._check(request.model)
                 answer = await self._call(request)
-            cost = None if answer.cost_usd is None else Decimal(str(answer.cost_usd))
-            await self._record(key, asdict(answer), failed=not answer.ok, cost=cost)
+                cost = None if answer.cost_usd is None else Decimal(str(answer.cost_usd))
+                # Before the slot is free, so that no more than the slots' calls are ever unrecorded.
+                await self._record(key, asdict(answer), failed=not answer.ok, cost=cost)
         answer = Answer(**self._steps[key])
         self._note(request.model, answer)
         return answer
@@ -153,25 +155,40 @@ class Ledger:
         self.unpriced += answer.ok and answer.cost_usd is None
 
     async def _record(self, key: str, outcome: Any, *, failed: bool, cost: Decimal | None) -> None:
-        """Write a step and its cost in one commit, if nobody has yet; only then is it there to be used."""
-        step = {"job_id": self.job_id, "key": key, "outcome": outcome, "failed": failed, "cost_usd": cost}
-        async with self._writing, transaction(self.sessions) as session:
+        """Write a step and its cost, if nobody has yet; only then is it there to be used.
+
+        Whoever comes first writes what the others have ready, too: one commit for up to ten steps.
+        """
+        self._ready[key] = {
+            "job_id": self.job_id,
+            "key": key,
+            "outcome": outcome,
+            "failed": failed,
+            "cost_usd": cost,
+            "created_at": utc_now(),
+        }
+        async with self._writing:
+            if key not in self._steps:
+                await self._write(dict(self._ready))
+
+    async def _write(self, ready: Mapping[str, dict[str, Any]]) -> None:
+        async with transaction(self.sessions) as session:
             # The lock makes cancellations and steps take turns, so none is recorded after the job has ended.
             job = (await session.scalars(select(JobRow).where(JobRow.id == self.job_id).with_for_update())).one()
             ended = JobStatus(job.status).is_terminal or job.deleted_at is not None
             if ended or job.execution != self.execution:
                 raise JobStoppedError
-            statement = insert(JobStepRow).values(**step, created_at=utc_now()).on_conflict_do_nothing()
-            new = await session.scalar(statement.returning(JobStepRow.key)) is not None
-            if not new:
-                outcome = await session.scalar(
-                    select(JobStepRow.outcome).where(JobStepRow.job_id == self.job_id, JobStepRow.key == key)
-                )
-            elif cost:
-                spent = job.spent_usd + cost
-                await session.execute(update(JobRow).where(JobRow.id == self.job_id).values(spent_usd=spent))
-                self.spent_usd = spent
-        self._steps[key] = outcome
+            statement = insert(JobStepRow).values(list(ready.values())).on_conflict_do_nothing()
+            new = set(await session.scalars(statement.returning(JobStepRow.key)))
+            job.spent_usd += sum((ready[key]["cost_usd"] or Decimal(0) for key in new), Decimal(0))
+            written = {key: ready[key]["outcome"] for key in new}
+            if len(new) < len(ready):
+                known = select(JobStepRow).where(JobStepRow.job_id == self.job_id, JobStepRow.key.in_(ready))
+                written |= {row.key: row.outcome for row in await session.scalars(known)}
+        self.spent_usd = job.spent_usd
+        self._steps |= written
+        for key in ready:
+            del self._ready[key]
 
 
 async def complete_all(steps: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
