@@ -44,6 +44,7 @@ docs: openapi ## Write the pages and documents that are made from the program an
 
 openapi: ## Write the OpenAPI document of each dialect anew
 	uv run python -m assay.dialects.mka1.openapi docs/openapi/mka1.json
+	uv run python -m assay.dialects.overmind.openapi docs/openapi/overmind.json
 
 recording: ## Record the demo anew as the picture in the README
 	uv run python docs/images/record.py
