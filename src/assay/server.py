@@ -36,6 +36,7 @@ from assay.kit.logging import log_context
 from assay.metrics import REQUEST_SECONDS, REQUESTS
 from assay.outbound.client import GuardedClient
 from assay.runtime import Runtime, outbound_policy
+from assay.sandbox.hog import HogSandbox
 from assay.workflows.schedules.adapter import TemporalClock
 from assay.workflows.schedules.reading import ClockReadings
 
@@ -64,6 +65,7 @@ def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiSt
         wake_dispatcher=wake_dispatcher,
         judges=JudgeTools(runtime.gateway.catalog, runtime.secrets, settings.online.judge_provider),
         provider_keys=KeyTools(KeyChecker(GuardedClient(outbound_policy(settings))), runtime.secrets),
+        hog=HogSandbox(),
         webhooks=WebhookTools(outbound_policy(settings), runtime.secrets),
         clock=ClockReadings(TemporalClock(runtime.temporal, task_queue=runtime.settings.temporal.task_queue)),
     )
@@ -84,6 +86,7 @@ def create_app(open_state: OpenState) -> FastAPI:
                 yield
             finally:
                 await state.history.close()
+                await state.hog.close()
 
     app = FastAPI(
         title="Assay",

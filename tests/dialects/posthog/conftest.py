@@ -66,7 +66,7 @@ def caller(connect: Connect, tenants: Tenants) -> Caller:
     return connect(tenants.all_scopes)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def provider_url(live: LiveServer) -> str:
     """Base URL of the mock provider, as a user would give it."""
     return live.models.url.replace("127.0.0.1", PROVIDER_HOST)
