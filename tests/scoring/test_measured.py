@@ -1,4 +1,4 @@
-"""What `make statistics` wrote: it is as promised, it is what the page says, and a part of it is measured again here."""
+"""What `make statistics` wrote: it is as promised, the page says it, and a part of it is measured again here."""
 
 from __future__ import annotations
 
