@@ -94,7 +94,7 @@ async def test_labels_of_a_file(prober: Client) -> None:
         "sample_id,event_id,metric,value,labeler,note\n"
         f'{first["id"]},,score,pass,anna,\n{second["id"]},,score,0,anna,"no, wrong"\n,{event},score,fail,,\n'
     )
-    file = await upload(prober, content.encode(), filename="labels.csv")
+    file = await upload(prober, content.encode(), name="labels.csv")
     counted = await posted(prober, "/labels/import", {"file_id": file.id})
     assert (counted["count"], counted["created"]) == (3, 3)
     [noted] = await got(prober, f"/labels?subject_id={second['id']}", field="data")
@@ -118,7 +118,7 @@ async def test_labels_of_a_file(prober: Client) -> None:
     ],
 )
 async def test_files_that_are_no_labels(prober: Client, content: str, reason: str) -> None:
-    file = await upload(prober, content.encode(), filename="labels.csv")
+    file = await upload(prober, content.encode(), name="labels.csv")
     answer = await prober.raw("POST", f"{EVALS}/labels/import", json={"file_id": file.id})
     assert 400 <= answer.status < 500
     assert reason in check_envelope(answer)["message"]

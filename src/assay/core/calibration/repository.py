@@ -95,7 +95,7 @@ async def labels_of_samples(session: AsyncSession, principal: Principal, *, metr
         .order_by(LabelRow.subject_id)
         .limit(limit)
     )
-    return {subject: values for subject, values in (await session.execute(query)).tuples()}
+    return {row[0]: row[1] for row in await session.execute(query)}
 
 
 async def find_calibration(session: AsyncSession, principal: Principal, calibration_id: UUID) -> CalibrationRow | None:

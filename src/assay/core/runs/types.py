@@ -147,6 +147,8 @@ class Sample:
     sample_index: int
     repeat_no: int
     """Which of the repeats of the same prompt, from 0."""
+    repeats: int
+    """Samples that the run has of each item and model."""
     status: SampleStatus
     dataset_row: Mapping[str, Any] | None
     prompt: str
