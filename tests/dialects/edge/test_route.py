@@ -38,6 +38,7 @@ from assay.gateway.catalog import Catalog
 from assay.kit.errors import ConflictError, DomainError
 from assay.outbound.client import GuardedClient
 from assay.outbound.policy import OutboundPolicy
+from assay.sandbox.hog import HogSandbox
 
 TOKEN = "mk-0123456789-0123456789"
 
@@ -140,6 +141,7 @@ async def http(
         webhooks=WebhookTools(OutboundPolicy.of([], []), None),
         judges=JudgeTools(Catalog(()), None),
         provider_keys=KeyTools(KeyChecker(GuardedClient(OutboundPolicy())), None),
+        hog=HogSandbox(),
         clock=_NoClock(),
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

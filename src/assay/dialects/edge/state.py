@@ -18,6 +18,7 @@ from assay.core.schedules.types import ClockReader
 from assay.core.webhooks.types import WebhookTools
 from assay.db.engine import SessionFactory
 from assay.gateway.catalog import Catalog
+from assay.sandbox.hog import HogSandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class ApiState:
     """Finds the key that a judge may use."""
     provider_keys: KeyTools
     """Tries and encrypts keys of model providers."""
+    hog: HogSandbox
+    """Tries programs; its processes start when they are needed."""
     clock: ClockReader
     """Knows when schedules fire next."""
 

@@ -6,6 +6,8 @@ from fastapi import APIRouter
 
 from assay.dialects.mka1.routes import (
     boards,
+    calibration,
+    comparison,
     deliveries,
     files,
     imports,
@@ -29,6 +31,8 @@ def routers() -> list[APIRouter]:
         shares.router,
         boards.router,
         runs.router,
+        comparison.router,
+        calibration.router,
         samples.router,
         imports.router,
         trajectories.router,

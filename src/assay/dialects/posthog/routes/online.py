@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from fastapi import Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import Request
 
 from assay.core.evaluators.errors import EvaluatorNotFoundError
 from assay.core.online import backfills, budgets, service
 from assay.core.online.errors import BackfillNotFoundError
-from assay.dialects.posthog.errors import render_error
+from assay.dialects.posthog.errors import render_superset
 from assay.dialects.posthog.online import (
     CURSOR,
     BackfillInput,
@@ -41,7 +40,6 @@ from assay.dialects.posthog.route import (
 from assay.dialects.posthog.wire import parse
 from assay.kit.clock import utc_now
 from assay.kit.errors import DomainError
-from assay.kit.json import loads
 
 online = Resource(tag="online evaluation")
 
@@ -54,7 +52,7 @@ async def create_run(project_id: ProjectPath, request: Request, principal: Evalu
         wire = parse(RunInput, await read_object(request))
         return render_run(await service.request_run(session, principal, run_request(wire)))
     except DomainError as error:
-        return _refusal(error)
+        return render_superset(error)
 
 
 @online.route("GET", "/evaluation_ledger")
@@ -167,15 +165,6 @@ async def cancel_backfill(
     return render_backfill(
         await backfills.cancel_backfill(session, principal, _evaluation(evaluation_id), _backfill(backfill_id))
     )
-
-
-def _refusal(error: DomainError) -> Response:
-    """The four keys and ``error``, which older clients read: a text, or the messages of a field (P§4.1)."""
-    response = render_error(error)
-    told: dict[str, Any] = loads(bytes(response.body))
-    told["error"] = told["detail"] if told["attr"] is None else {told["attr"]: [told["detail"]]}
-    headers = {name: value for name, value in response.headers.items() if name == "retry-after"}
-    return JSONResponse(told, response.status_code, headers)
 
 
 def _evaluation(text: str) -> UUID:
