@@ -17,6 +17,7 @@ from assay.gateway.gateway import Gateway, open_gateway
 from assay.kit.errors import UnavailableError
 from assay.kit.secrets import SecretBox
 from assay.metrics import observe_model_call
+from assay.outbound.client import GuardedResolver
 from assay.outbound.policy import OutboundPolicy
 from assay.sandbox.contract import Sandbox
 from assay.sandbox.hog import HogSandbox
@@ -80,6 +81,7 @@ async def open_runtime(settings: Settings, addresses: Addresses, *, secret_key: 
                 secrets=secrets,
                 observer=observe_model_call,
                 folder=None,
+                resolver=GuardedResolver(outbound_policy(settings)),
             )
         )
         yield Runtime(

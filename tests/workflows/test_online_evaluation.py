@@ -179,7 +179,7 @@ async def test_sentiment(traffic: Traffic, evals: Evals) -> None:
         {"role": "assistant", "content": "Great!"},
     ]
     async with working(evals):
-        await traffic.send(generation(**{"$ai_input": angry}), generation(**{"$ai_input": []}))
+        await traffic.send({**generation(), "$ai_input": angry}, {**generation(), "$ai_input": []})
         found = await traffic.settled(evaluator, 2)
     assert found == {("scored", None): 1, ("not_applicable", None): 1}
     told = {

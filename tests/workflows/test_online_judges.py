@@ -357,3 +357,16 @@ async def test_budgets(traffic: Traffic, evals: Evals, models: ModelServer) -> N
             assert found[("scored", None)] == models.stats.requests - before == paid
             assert (await traffic.reload(evaluator)).enabled
             await traffic.delete(evaluator)
+
+
+async def test_a_key_is_not_sent_inside(traffic: Traffic, evals: Evals, models: ModelServer) -> None:
+    """It was public when the key was stored; ``localhost`` stands for a name that leads elsewhere since."""
+    choice = await traffic.key(base_url=models.url.replace("127.0.0.1", "localhost"))
+    evaluator = await traffic.evaluator(judge(choice))
+    async with working(evals):
+        await traffic.send(generation())
+        assert await traffic.settled(evaluator, 1) == {("failed", "provider_unavailable"): 1}
+    assert models.stats.requests == 0
+    async with evals.runtime.sessions() as session:
+        detail = await session.scalar(text("SELECT detail FROM online_evaluations"))
+    assert "loopback" in detail

@@ -70,6 +70,8 @@ class ProviderEntry:
     max_tokens_field: str | None = None
     """Name of the output limit in chat completions; None: by the host."""
     source: Source = Source.FILE
+    guarded: bool = False
+    """Whether a user gave the address, so that it must not lead into this server's own network."""
 
     @property
     def host(self) -> str:

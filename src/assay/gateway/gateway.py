@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import aiohttp
 import numpy as np
+from aiohttp.abc import AbstractResolver
 
 from assay.db.engine import SessionFactory
 from assay.gateway.cache import ResponseCache, cache_key
@@ -61,6 +62,7 @@ class Gateway:
         session: aiohttp.ClientSession,
         *,
         simulator: Simulator,
+        guarded: aiohttp.ClientSession | None = None,
         cache: ResponseCache | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -70,12 +72,14 @@ class Gateway:
             catalog: Where models are looked up.
             session: Shared by all calls, and closed with the gateway.
             simulator: Serves ``simulator/…`` models.
+            guarded: For providers whose address a user gave, and closed with the gateway; None refuses them.
             cache: Of replies; None switches lookups off.
             observer: Told of every attempt; must be quick and must not raise.
         """
         self.catalog = catalog
         self.simulator = simulator
         self._session = session
+        self._guarded = guarded
         self._cache = cache
         self._observer = observer
         self._pricer = Pricer()
@@ -94,6 +98,8 @@ class Gateway:
     async def aclose(self) -> None:
         """Close the connections. Calls in flight fail."""
         await self._session.close()
+        if self._guarded is not None:
+            await self._guarded.close()
 
     async def respond(self, request: ModelRequest) -> ModelReply:
         """Ask a model for one reply. The cache is not touched.
@@ -294,9 +300,16 @@ class Gateway:
             case ProviderKind.SIMULATOR:
                 return self.simulator
             case ProviderKind.ANTHROPIC:
-                return AnthropicMessages(self._session, entry)
+                return AnthropicMessages(self._session_for(entry), entry)
             case ProviderKind.OPENAI:
-                return OpenAICompatible(self._session, entry)
+                return OpenAICompatible(self._session_for(entry), entry)
+
+    def _session_for(self, entry: ProviderEntry) -> aiohttp.ClientSession:
+        if not entry.guarded:
+            return self._session
+        if self._guarded is None:
+            raise RuntimeError(f"{entry.name}: this process has no guarded way to addresses that users gave")
+        return self._guarded
 
     def _finish(
         self, model: ResolvedModel, request: ModelRequest, raw: RawReply, attempts: list[Attempt]
@@ -357,6 +370,7 @@ async def open_gateway(
     observer: Observer | None = None,
     folder: Path | None = None,
     variables: Variables = environment_variable,
+    resolver: AbstractResolver | None = None,
 ) -> Gateway:
     """Open the gateway of this process. Nothing is connected and the database is not read before the first call.
 
@@ -367,6 +381,7 @@ async def open_gateway(
         observer: Told of every attempt.
         folder: Where ``assay.toml`` is looked for first; None: the working folder.
         variables: Looks up the variables that ``api_key_env`` names.
+        resolver: Resolves the names of addresses that users gave, and refuses some; None: such providers are refused.
 
     Raises:
         CatalogConfigError: The configuration is wrong.
@@ -383,15 +398,16 @@ async def open_gateway(
         catalog,
         open_session(),
         simulator=simulator,
+        guarded=None if resolver is None else open_session(resolver),
         cache=None if sessions is None else ResponseCache(sessions),
         observer=observer,
     )
 
 
-def open_session() -> aiohttp.ClientSession:
-    """The shared client session. It counts no connections, since the limiters count calls, and keeps no cookies."""
+def open_session(resolver: AbstractResolver | None = None) -> aiohttp.ClientSession:
+    """A shared client session. It counts no connections, since the limiters count calls, and keeps no cookies."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30),
+        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30, resolver=resolver),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": "assay", "Accept": "application/json"},
         trust_env=False,

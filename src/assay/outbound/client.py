@@ -10,6 +10,7 @@ request; request, response and time are bounded.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from yarl import URL
 
 from assay.outbound.addresses import parse_address
 from assay.outbound.errors import (
+    AddressRefusedError,
     ConnectionFailedError,
     NameNotFoundError,
     OutboundTimeoutError,
@@ -147,6 +149,39 @@ class GuardedClient:
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
         )
+
+
+class GuardedResolver(AbstractResolver):
+    """Resolves names for a client that is not ours to drive, and refuses those that lead where none may go.
+
+    For HTTPS URLs whose form, and whose host if it is an address, ``OutboundPolicy.check_url`` has checked.
+
+    Args:
+        policy: Where requests may go.
+        lookup: Resolves names; the system's resolver if None.
+    """
+
+    def __init__(self, policy: OutboundPolicy, *, lookup: Lookup | None = None) -> None:
+        self._policy = policy
+        self._lookup = lookup or look_up
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """All addresses of a name.
+
+        Raises:
+            OSError: It has none, or one of them is refused.
+        """
+        found = await self._lookup(host, port)
+        try:
+            checked = self._policy.check_addresses(URL.build(scheme="https", host=host), found)
+        except AddressRefusedError as error:
+            raise PermissionError(errno.EACCES, error.message) from error
+        return await _Pinned(checked).resolve(host, port, family)
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
 
 class _Pinned(AbstractResolver):

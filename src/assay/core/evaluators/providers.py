@@ -86,4 +86,5 @@ def provider_entry(row: ProviderKeyRow, secret: str) -> ProviderEntry:
         api_key=None if azure else secret,
         headers=tuple(auth_headers(place, secret).items()) if azure else (),
         source=Source.DATABASE,
+        guarded=True,
     )
