@@ -77,17 +77,14 @@ def main(folder: Path) -> None:
     flush_pending_api_updates(timeout=20)
     reporter.on_complete(81.3, 61.25, REPORT, CODE)
     flush_pending_api_updates(timeout=20)
-    sys.stdout.write(
-        json.dumps(
-            {
-                "agent": str(agent.id),
-                "job": reporter.job_id,
-                "dataset": storage.load_dataset(),
-                "spec": storage.load_spec(),
-                "policy": storage.load_policy(),
-            }
-        )
-    )
+    told = {
+        "agent": str(agent.id),
+        "job": reporter.job_id,
+        "dataset": storage.load_dataset(),
+        "spec": storage.load_spec(),
+        "policy": storage.load_policy(),
+    }
+    sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()
     os._exit(0)
 

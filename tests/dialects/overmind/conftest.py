@@ -60,7 +60,7 @@ async def connect(live: LiveServer) -> AsyncIterator[Connect]:
 
         def make(token: str | None) -> Caller:
             headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-            http = httpx.AsyncClient(base_url=live.url, headers=headers, verify=False, timeout=10.0)
+            http = httpx.AsyncClient(base_url=live.url, headers=headers, verify=False, timeout=30.0)
             stack.push_async_exit(http)
             return Caller(http)
 

@@ -62,7 +62,7 @@ each_target = pytest.mark.parametrize("target", TARGETS, ids=lambda target: targ
 async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str]:
     """One object of each kind, by the name of its resource."""
     headers = {"Authorization": f"Bearer {tenants.all_scopes}"}
-    async with httpx.AsyncClient(base_url=live.url, headers=headers, verify=False) as http:
+    async with httpx.AsyncClient(base_url=live.url, headers=headers, verify=False, timeout=30.0) as http:
         caller = Caller(http)
         project = await caller.project()
         agent = (await caller.agent())["id"]

@@ -38,7 +38,7 @@ def test_the_server_serves_it(live: LiveServer) -> None:
 async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str]:
     """Objects that bodies and paths may name, by field or resource."""
     headers = {"Authorization": f"Bearer {tenants.other_organization}"}
-    async with httpx.AsyncClient(base_url=live.url, headers=headers, verify=False) as http:
+    async with httpx.AsyncClient(base_url=live.url, headers=headers, verify=False, timeout=30.0) as http:
         caller = Caller(http)
         agent = await caller.agent()
         job = await caller.ok("POST", "/jobs/", {"status": "running"})
