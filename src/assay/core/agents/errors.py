@@ -6,6 +6,7 @@ NotFoundError
 InvalidError
 ├── AgentInputError           a field is out of its bounds
 ├── UnknownReferenceError     a tool names a function tool or an agent that is not there
+├── DepthError                agents call agents too deeply
 └── EmptyUpdateError          nothing is to be changed
 ConflictError
 ├── AgentBusyError            runs have not ended
@@ -13,18 +14,23 @@ ConflictError
 ├── AgentRunStateError        the run has ended, or is not asleep
 ├── AgentScheduleStateError   the schedule is completed
 └── ApprovalDecidedError      it was decided before
+UnavailableError
+└── ToolSecretStorageError    there is no key for a tool's secrets
 """
 
 from __future__ import annotations
 
 from assay.core.agents.types import RunStatus, ScheduleStatus
-from assay.kit.errors import ConflictError, InvalidError, NotFoundError
+from assay.kit.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 
 
 class AgentNotFoundError(NotFoundError):
     """No such agent is visible to the caller."""
 
     code = "agent_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("No such agent.", param="agent_id")
 
 
 class AgentVersionNotFoundError(NotFoundError):
@@ -69,6 +75,15 @@ class UnknownReferenceError(InvalidError):
     code = "unknown_reference"
 
 
+class DepthError(InvalidError):
+    """Agents call each other more deeply than is allowed."""
+
+    code = "agents_too_deep"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"Agents may call agents at most {most} deep.", data={"limit": most})
+
+
 class EmptyUpdateError(InvalidError):
     """A change that changes nothing."""
 
@@ -109,3 +124,9 @@ class ApprovalDecidedError(ConflictError):
     """A decision is made once."""
 
     code = "approval_decided"
+
+
+class ToolSecretStorageError(UnavailableError):
+    """A tool has a secret, and the server has no key to encrypt it with."""
+
+    code = "tool_secret_storage"

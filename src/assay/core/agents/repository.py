@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, exists, select, text
+from sqlalchemy import Select, exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.agents.models import (
@@ -39,8 +39,120 @@ from assay.core.agents.types import (
 )
 from assay.core.ownership import visible_to
 from assay.core.projects.types import Principal
+from assay.db.paging import OffsetPage, Order, Page, fetch_page, fetch_slice
 
+
+class AgentWithVersion(NamedTuple):
+    """An agent's row with its current version."""
+
+    agent: AgentRow
+    version: AgentVersionRow
+
+
+_CURRENT = (AgentVersionRow.agent_id == AgentRow.id) & (AgentVersionRow.number == AgentRow.version)
 _LIVE = text("agent_runs.status IN ('queued', 'submitting')")
+
+
+async def find_agent(
+    session: AsyncSession, principal: Principal, agent_id: UUID, *, include_deleted: bool = False
+) -> AgentWithVersion | None:
+    """A visible agent with its current version."""
+    query = (
+        select(AgentRow, AgentVersionRow)
+        .join(AgentVersionRow, _CURRENT)
+        .where(AgentRow.id == agent_id, visible_to(principal, AgentRow, include_deleted=include_deleted))
+    )
+    found = (await session.execute(query.execution_options(populate_existing=True))).one_or_none()
+    return None if found is None else AgentWithVersion(*found)
+
+
+async def lock_agent(
+    session: AsyncSession,
+    principal: Principal,
+    agent_id: UUID,
+    *,
+    include_deleted: bool = False,
+    against_deletion: bool = False,
+) -> AgentRow | None:
+    """The row of a visible agent, locked against other changes, or only against being deleted."""
+    query = select(AgentRow).where(
+        AgentRow.id == agent_id, visible_to(principal, AgentRow, include_deleted=include_deleted)
+    )
+    # Runs lock their agent with KEY SHARE, by their foreign key too: a deletion waits for those that are being made.
+    locked = query.with_for_update(read=against_deletion, key_share=against_deletion)
+    return await session.scalar(locked.execution_options(populate_existing=True))
+
+
+async def list_agents(
+    session: AsyncSession, principal: Principal, *, deleted: bool, page: OffsetPage
+) -> Page[AgentWithVersion]:
+    """Visible agents by age."""
+    state = AgentRow.deleted_at.is_not(None) if deleted else AgentRow.deleted_at.is_(None)
+    query = select(AgentRow).where(visible_to(principal, AgentRow, include_deleted=True), state)
+    rows = await fetch_slice(session, query, sort=[AgentRow.id], page=page)
+    versions = select(AgentVersionRow).join(AgentRow, _CURRENT).where(AgentRow.id.in_([row.id for row in rows.items]))
+    current = {version.agent_id: version for version in await session.scalars(versions)}
+    return rows.map(lambda row: AgentWithVersion(row, current[row.id]))
+
+
+async def find_version(session: AsyncSession, agent_id: UUID, number: int) -> AgentVersionRow | None:
+    """A version of an agent."""
+    query = select(AgentVersionRow).where(AgentVersionRow.agent_id == agent_id, AgentVersionRow.number == number)
+    return await session.scalar(query)
+
+
+async def find_last_number(session: AsyncSession, agent_id: UUID) -> int:
+    """The number of an agent's latest version; 0 without one."""
+    query = select(func.max(AgentVersionRow.number)).where(AgentVersionRow.agent_id == agent_id)
+    return await session.scalar(query) or 0
+
+
+async def list_versions(session: AsyncSession, agent_id: UUID, *, page: OffsetPage) -> Page[AgentVersionRow]:
+    """The versions of an agent."""
+    query = select(AgentVersionRow).where(AgentVersionRow.agent_id == agent_id)
+    return await fetch_slice(session, query, sort=[AgentVersionRow.number], page=page)
+
+
+async def find_function_tool(
+    session: AsyncSession, principal: Principal, tool_id: UUID, *, lock: bool = False
+) -> FunctionToolRow | None:
+    """A visible function tool."""
+    query = select(FunctionToolRow).where(FunctionToolRow.id == tool_id, visible_to(principal, FunctionToolRow))
+    return await session.scalar(query.with_for_update() if lock else query)
+
+
+async def list_function_tools(
+    session: AsyncSession, principal: Principal, *, after: UUID | None, limit: int, order: Order
+) -> Page[FunctionToolRow]:
+    """Visible function tools by age."""
+    return await fetch_page(
+        session,
+        select(FunctionToolRow).where(visible_to(principal, FunctionToolRow)),
+        sort=[FunctionToolRow.id],
+        after=after,
+        limit=limit,
+        order=order,
+        within=visible_to(principal, FunctionToolRow, include_deleted=True),
+    )
+
+
+async def list_runs(
+    session: AsyncSession, principal: Principal, *, agent_id: UUID, page: OffsetPage
+) -> Page[AgentRunRow]:
+    """The visible runs of an agent by age."""
+    query = select(AgentRunRow).where(AgentRunRow.agent_id == agent_id, visible_to(principal, AgentRunRow))
+    return await fetch_slice(session, query, sort=[AgentRunRow.id], page=page)
+
+
+async def list_live_children(session: AsyncSession, run_id: UUID) -> Sequence[UUID]:
+    """Runs that tool calls of a run started, and that have not ended."""
+    query = select(AgentRunRow.id).where(AgentRunRow.parent_run_id == run_id, _LIVE).order_by(AgentRunRow.id)
+    return (await session.scalars(query)).all()
+
+
+async def find_approval(session: AsyncSession, run_id: UUID, request_id: str) -> AgentRunApprovalRow | None:
+    """A tool call that waited for a person; its run must be locked."""
+    return await session.get(AgentRunApprovalRow, (run_id, request_id), populate_existing=True)
 
 
 async def lock_run(session: AsyncSession, run_id: UUID) -> AgentRunRow | None:
