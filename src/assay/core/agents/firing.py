@@ -2,7 +2,8 @@
 
 Under a lock on the schedule's row, in one transaction: work out what is due since it was last settled, queue one run
 for the latest instant, move ``settled_until`` on. Asking again finds nothing due, and a unique index on (schedule,
-instant) stands behind that. Of several instants that passed while nothing ran, only the latest is made good. Runs may overlap.
+instant) stands behind that. Of several instants that passed while nothing ran, only the latest is made good. Runs may
+overlap.
 """
 
 from __future__ import annotations

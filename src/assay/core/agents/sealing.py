@@ -1,8 +1,8 @@
 """Secrets inside tools: what an MCP server is sent to be let in.
 
 Tools are kept and given back as they were sent, but for ``authorization`` and the values of ``headers`` of ``mcp``
-tools. These are encrypted before they are stored, shown as ``***``, and opened only by whoever carries a run out. A client
-that reads an agent, changes it and sends it back keeps its secrets: ``***`` stands for the stored value.
+tools. These are encrypted before they are stored, shown as ``***``, and opened only by whoever carries a run out. A
+client that reads an agent, changes it and sends it back keeps its secrets: ``***`` stands for the stored value.
 
     sent:    {"type": "mcp", "server_label": "crm", "authorization": "s3cret"}
     stored:  {"type": "mcp", "server_label": "crm", "authorization": {"sealed": "gAAAA…"}}
