@@ -1,0 +1,1 @@
+"""The durable workflow that carries an agent's run out."""
