@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from importlib.metadata import version
@@ -13,7 +13,11 @@ import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from assay.core.evaluators.access import JudgeTools
 from assay.core.files.service import sweep_files
+from assay.core.online.breakers import BreakerRule
+from assay.core.online.judging import JudgeRules, Judges
+from assay.core.online.service import wake_overdue
 from assay.core.requests.service import forget_expired
 from assay.core.runs.lane import LONGEST_LANE, LaneTools
 from assay.core.runs.service import revive_silent_runs
@@ -21,10 +25,15 @@ from assay.core.webhooks.sending import forget_ended, wake_stalled
 from assay.db.session import transaction
 from assay.dialects.mka1.events import render_event
 from assay.outbound.client import GuardedClient
-from assay.runtime import Runtime, agent_policy, open_sandbox, outbound_policy
+from assay.runtime import Runtime, agent_policy, open_hog_sandbox, open_sandbox, outbound_policy
 from assay.workflows.dispatch import Dispatcher
 from assay.workflows.eval_run.activities import EvalRunActivities
 from assay.workflows.eval_run.workflow import EvalRunWorkflow
+from assay.workflows.evaluation_backfill.activities import BackfillActivities
+from assay.workflows.evaluation_backfill.workflow import EvaluationBackfillWorkflow
+from assay.workflows.online_evaluation import shared as online
+from assay.workflows.online_evaluation.activities import OnlineEvaluationActivities
+from assay.workflows.online_evaluation.workflow import OnlineEvaluationWorkflow
 from assay.workflows.schedules.activities import ScheduleActivities
 from assay.workflows.schedules.adapter import TemporalClock
 from assay.workflows.schedules.kinds import AgentSchedules, EvalSchedules, ScheduleKind
@@ -40,6 +49,8 @@ GRACE = timedelta(seconds=5)
 SWEEP_SECONDS = 60.0
 MAX_CONCURRENT_ACTIVITIES = 100
 MAX_CONCURRENT_WEBHOOKS = 100
+MAX_CONCURRENT_PROGRAMS = 8
+MAX_CONCURRENT_JUDGES = 16
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -57,29 +68,61 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
         tools = LaneTools(runtime.sessions, runtime.gateway, sandbox)
         dispatcher = await stack.enter_async_context(running_dispatcher(runtime))
         activities = EvalRunActivities(tools, runtime.files, wake_dispatcher=dispatcher.wake, longest_lane=longest_lane)
+        backfills = BackfillActivities(runtime.sessions, wake_dispatcher=dispatcher.wake)
         schedules = ScheduleActivities(runtime.sessions, schedule_kinds(runtime), wake_dispatcher=dispatcher.wake)
         await stack.enter_async_context(_background(lambda: _sweep_forever(runtime)))
         await stack.enter_async_context(_background(_reconciler(runtime, dispatcher).run_forever))
         task_queue = runtime.settings.temporal.task_queue
+        hog = await stack.enter_async_context(open_hog_sandbox())
         await stack.enter_async_context(
-            _temporal_worker(
-                runtime.temporal,
-                task_queue,
-                workflows=[EvalRunWorkflow, ScheduleFireWorkflow, WebhookDeliveryWorkflow],
-                activities=[*activities.all(), *schedules.all()],
-                slots=MAX_CONCURRENT_ACTIVITIES,
-            )
-        )
-        await stack.enter_async_context(
-            _temporal_worker(
-                runtime.temporal,
-                activity_queue(task_queue),
-                activities=WebhookDeliveryActivities(webhook_sender(runtime)).all(),
-                slots=MAX_CONCURRENT_WEBHOOKS,
+            _polling(
+                _temporal_worker(
+                    runtime.temporal,
+                    task_queue,
+                    workflows=[
+                        EvalRunWorkflow,
+                        EvaluationBackfillWorkflow,
+                        OnlineEvaluationWorkflow,
+                        ScheduleFireWorkflow,
+                        WebhookDeliveryWorkflow,
+                    ],
+                    activities=[*activities.all(), *schedules.all(), *backfills.all()],
+                    slots=MAX_CONCURRENT_ACTIVITIES,
+                ),
+                _temporal_worker(
+                    runtime.temporal,
+                    activity_queue(task_queue),
+                    activities=WebhookDeliveryActivities(webhook_sender(runtime)).all(),
+                    slots=MAX_CONCURRENT_WEBHOOKS,
+                ),
+                *_online_workers(
+                    runtime, task_queue, OnlineEvaluationActivities(runtime.sessions, hog, judges(runtime))
+                ),
             )
         )
         _log.info("worker_started", task_queue=task_queue)
         yield dispatcher
+
+
+def _online_workers(runtime: Runtime, task_queue: str, activities: OnlineEvaluationActivities) -> Iterator[Worker]:
+    """One for each track of the ledger."""
+    for track, carried, slots in (
+        (online.PROGRAMS, activities.programs(), MAX_CONCURRENT_PROGRAMS),
+        (online.JUDGES, activities.judging(), MAX_CONCURRENT_JUDGES),
+    ):
+        queue = online.activity_queue(task_queue, track)
+        yield _temporal_worker(runtime.temporal, queue, activities=carried, slots=slots)
+
+
+def judges(runtime: Runtime) -> Judges:
+    """What asks models about production traffic."""
+    online_settings = runtime.settings.online
+    rules = JudgeRules(
+        pauses=[timedelta(seconds=seconds) for seconds in online_settings.judge_retry_seconds],
+        breaker=BreakerRule(online_settings.breaker_failures, timedelta(seconds=online_settings.breaker_seconds)),
+    )
+    tools = JudgeTools(runtime.gateway.catalog, runtime.secrets, online_settings.judge_provider)
+    return Judges(runtime.gateway, tools, rules)
 
 
 def webhook_sender(runtime: Runtime) -> Sender:
@@ -114,6 +157,23 @@ def _temporal_worker(
         max_heartbeat_throttle_interval=timedelta(seconds=2),
         default_heartbeat_throttle_interval=timedelta(seconds=2),
     )
+
+
+@asynccontextmanager
+async def _polling(*workers: Worker) -> AsyncGenerator[None]:
+    """Run Temporal workers inside the block; the first that fails ends the block with its error.
+
+    Each of them entered as a context of its own would cancel this task when it fails. Where two fail together, as they
+    do without their namespace, the second cancellation hits the clean-up of the first, and the reason is lost.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            runs = [group.create_task(worker.run()) for worker in workers]
+            yield
+            for run in runs:
+                run.cancel()
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
 
 
 @asynccontextmanager
@@ -159,6 +219,7 @@ async def _sweep_forever(runtime: Runtime) -> None:
                 await forget_expired(session)
                 await wake_stalled(session)
                 await forget_ended(session)
+                await wake_overdue(session)
                 await revive_silent_runs(session)
         except Exception:
             _log.exception("sweep_failed")
