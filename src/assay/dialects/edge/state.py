@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.agents.sealing import ToolSealer
+from assay.core.agents.types import AgentPolicy
 from assay.core.files.store import FileStore
 from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
@@ -16,6 +19,16 @@ from assay.core.schedules.types import ClockReader
 from assay.core.webhooks.types import WebhookTools
 from assay.db.engine import SessionFactory
 from assay.gateway.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTools:
+    """What the routes of agents need."""
+
+    policy: AgentPolicy
+    sealer: ToolSealer
+    clock_id: Callable[[UUID], str]
+    """The durable engine's name for a schedule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +46,7 @@ class ApiState:
     """Told after each commit, so that what the outbox holds starts at once."""
     webhooks: WebhookTools
     """Checks where webhooks may go, and encrypts their secrets."""
+    agents: AgentTools
     clock: ClockReader
     """Knows when schedules fire next."""
 

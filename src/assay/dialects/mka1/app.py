@@ -5,9 +5,13 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from assay.dialects.mka1.routes import (
+    agentruns,
+    agents,
+    agentschedules,
     boards,
     deliveries,
     files,
+    functiontools,
     imports,
     models,
     runs,
@@ -36,4 +40,9 @@ def routers() -> list[APIRouter]:
         deliveries.router,
         files.router,
         models.router,
+        # Its paths would be taken for an agent's id.
+        functiontools.router,
+        agents.router,
+        agentruns.router,
+        agentschedules.router,
     ]
