@@ -14,6 +14,7 @@ import json
 import math
 from typing import Any, NoReturn, cast
 
+from assay.kit.storable import find_unstorable, render_path
 from assay.sandbox.contract import (
     BatchGraded,
     CodeFailure,
@@ -25,7 +26,6 @@ from assay.sandbox.contract import (
     Transformed,
     TransformedBatch,
 )
-from assay.kit.storable import find_unstorable, render_path
 
 MAX_METRICS = 100
 MAX_METRIC_NAME = 128

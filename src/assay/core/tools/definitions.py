@@ -205,14 +205,11 @@ def _approval(value: Any, where: str) -> str | Mapping[str, Any]:
 
 
 def _filter(value: Any, where: str) -> Mapping[str, Any]:
-    if isinstance(value, list):
-        value = {"tool_names": value}
-    given = _mapping(value, where)
+    given = _mapping({"tool_names": value} if type(value) is list else value, where)
     _refuse_unknown(given, {"tool_names", "read_only"}, where)
     names: Any = given.get("tool_names")
-    if names is not None and not (
-        isinstance(names, list) and all(isinstance(n, str) for n in cast("list[Any]", names))
-    ):
+    listed = cast("list[Any]", names) if isinstance(names, list) else None
+    if names is not None and (listed is None or not all(isinstance(name, str) for name in listed)):
         raise ToolDefinitionError(f"`{where}.tool_names` must be a list of names.", param=where)
     return given
 
