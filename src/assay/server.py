@@ -17,10 +17,11 @@ from sqlalchemy import text
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assay.core.agents.sealing import ToolSealer
 from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
 from assay.core.webhooks.types import WebhookTools
-from assay.dialects.edge.state import ApiState
+from assay.dialects.edge.state import AgentTools, ApiState
 from assay.dialects.mka1 import app as mka1
 from assay.dialects.mka1 import openapi
 from assay.dialects.mka1.errors import envelope
@@ -28,8 +29,9 @@ from assay.dialects.posthog import app as posthog
 from assay.kit.logging import log_context
 from assay.metrics import REQUEST_SECONDS, REQUESTS
 from assay.outbound.client import GuardedClient
-from assay.runtime import Runtime, outbound_policy
+from assay.runtime import Runtime, agent_policy, outbound_policy
 from assay.workflows.schedules.adapter import TemporalClock
+from assay.workflows.schedules.kinds import AGENT_SCHEDULES
 from assay.workflows.schedules.reading import ClockReadings
 
 READY_TIMEOUT_SECONDS = 2.0
@@ -42,6 +44,7 @@ OpenState = Callable[[], AbstractAsyncContextManager[ApiState]]
 def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiState:
     """What the routes need of a runtime."""
     settings = runtime.settings
+    clock = TemporalClock(runtime.temporal, task_queue=settings.temporal.task_queue)
     return ApiState(
         sessions=runtime.sessions,
         authenticator=Authenticator(),
@@ -56,7 +59,12 @@ def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiSt
         ),
         wake_dispatcher=wake_dispatcher,
         webhooks=WebhookTools(outbound_policy(settings), runtime.secrets),
-        clock=ClockReadings(TemporalClock(runtime.temporal, task_queue=runtime.settings.temporal.task_queue)),
+        agents=AgentTools(
+            agent_policy(settings),
+            ToolSealer(runtime.secrets),
+            lambda schedule_id: clock.id_of(AGENT_SCHEDULES.clock_name(schedule_id)),
+        ),
+        clock=ClockReadings(clock),
     )
 
 

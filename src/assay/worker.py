@@ -21,12 +21,13 @@ from assay.core.webhooks.sending import forget_ended, wake_stalled
 from assay.db.session import transaction
 from assay.dialects.mka1.events import render_event
 from assay.outbound.client import GuardedClient
-from assay.runtime import Runtime, open_sandbox, outbound_policy
+from assay.runtime import Runtime, agent_policy, open_sandbox, outbound_policy
 from assay.workflows.dispatch import Dispatcher
 from assay.workflows.eval_run.activities import EvalRunActivities
 from assay.workflows.eval_run.workflow import EvalRunWorkflow
 from assay.workflows.schedules.activities import ScheduleActivities
 from assay.workflows.schedules.adapter import TemporalClock
+from assay.workflows.schedules.kinds import AgentSchedules, EvalSchedules, ScheduleKind
 from assay.workflows.schedules.syncing import Reconciler
 from assay.workflows.schedules.workflow import ScheduleFireWorkflow
 from assay.workflows.webhook_delivery.activities import WebhookDeliveryActivities
@@ -56,7 +57,7 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
         tools = LaneTools(runtime.sessions, runtime.gateway, sandbox)
         dispatcher = await stack.enter_async_context(running_dispatcher(runtime))
         activities = EvalRunActivities(tools, runtime.files, wake_dispatcher=dispatcher.wake, longest_lane=longest_lane)
-        schedules = ScheduleActivities(runtime.sessions, runtime.gateway.catalog, wake_dispatcher=dispatcher.wake)
+        schedules = ScheduleActivities(runtime.sessions, schedule_kinds(runtime), wake_dispatcher=dispatcher.wake)
         await stack.enter_async_context(_background(lambda: _sweep_forever(runtime)))
         await stack.enter_async_context(_background(_reconciler(runtime, dispatcher).run_forever))
         task_queue = runtime.settings.temporal.task_queue
@@ -128,9 +129,14 @@ def _reconciler(runtime: Runtime, dispatcher: Dispatcher) -> Reconciler:
         runtime.engine,
         runtime.sessions,
         TemporalClock(runtime.temporal, task_queue=runtime.settings.temporal.task_queue),
-        catalog=runtime.gateway.catalog,
+        kinds=schedule_kinds(runtime),
         wake_dispatcher=dispatcher.wake,
     )
+
+
+def schedule_kinds(runtime: Runtime) -> list[ScheduleKind]:
+    """Everything that has schedules."""
+    return [EvalSchedules(runtime.gateway.catalog), AgentSchedules(agent_policy(runtime.settings))]
 
 
 @asynccontextmanager

@@ -26,8 +26,10 @@ from assay.core.runs.ledger import Execution
 from assay.db.engine import SessionFactory
 from assay.db.faults import is_transient
 from assay.db.session import transaction
+from assay.workflows.agent_run import shared as agent_run
 from assay.workflows.eval_run import shared as eval_run
 from assay.workflows.schedules.adapter import TemporalClock
+from assay.workflows.schedules.kinds import CLOCKS
 from assay.workflows.schedules.syncing import sync_schedule
 from assay.workflows.webhook_delivery import shared as webhook_delivery
 
@@ -49,21 +51,41 @@ def _webhook_delivery_input(arguments: Mapping[str, Any]) -> webhook_delivery.We
     return webhook_delivery.WebhookDeliveryInput(str(arguments["endpoint_id"]), str(arguments["subject_id"]))
 
 
+def _agent_run_input(arguments: Mapping[str, Any]) -> agent_run.AgentRunInput:
+    return agent_run.AgentRunInput(str(arguments["run_id"]))
+
+
+def _response_input(arguments: Mapping[str, Any]) -> agent_run.Progress:
+    return agent_run.Progress(str(arguments["response_id"]))
+
+
+async def _cancel_nothing(sessions: SessionFactory, arguments: Mapping[str, Any]) -> None:
+    """The row was ended by whoever cancelled it."""
+
+
 async def _cancel_eval_run(sessions: SessionFactory, arguments: Mapping[str, Any]) -> None:
     reference = _eval_run_input(arguments)
     await mark_cancelled(sessions, execution=Execution(UUID(reference.run_id), reference.execution))
 
 
 CANCELLERS: Mapping[str, Callable[[SessionFactory, Mapping[str, Any]], Awaitable[None]]] = {
-    eval_run.WORKFLOW: _cancel_eval_run
+    eval_run.WORKFLOW: _cancel_eval_run,
+    agent_run.WORKFLOW: _cancel_nothing,
+    agent_run.RESPONSE: _cancel_nothing,
 }
 """What to do for the rows of a workflow that Temporal does not know; nothing when they have ended."""
 INPUTS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     eval_run.WORKFLOW: _eval_run_input,
+    agent_run.WORKFLOW: _agent_run_input,
+    agent_run.RESPONSE: _response_input,
     webhook_delivery.WORKFLOW: _webhook_delivery_input,
 }
-SIGNALS: Mapping[str, str] = {webhook_delivery.WORKFLOW: webhook_delivery.WAKE}
-"""The signal of ``signal_with_start``, by workflow."""
+SIGNALS: Mapping[str, str] = {
+    webhook_delivery.WORKFLOW: webhook_delivery.WAKE,
+    agent_run.WORKFLOW: agent_run.WAKE,
+    agent_run.RESPONSE: agent_run.WAKE,
+}
+"""The one signal of each workflow that has one."""
 
 
 class Dispatcher:
@@ -126,8 +148,11 @@ class Dispatcher:
                 await self._cancel(command)
             case Action.SIGNAL_WITH_START:
                 await self._signal_with_start(command)
+            case Action.SIGNAL:
+                await self._signal(command)
             case Action.SYNC:
-                await sync_schedule(self._sessions, self._clock, UUID(command.arguments["schedule_id"]))
+                schedule_id = UUID(command.arguments["schedule_id"])
+                await sync_schedule(self._sessions, self._clock, CLOCKS[command.workflow], schedule_id)
 
     async def _start(self, command: WorkflowCommand) -> None:
         with suppress(WorkflowAlreadyStartedError):
@@ -151,6 +176,14 @@ class Dispatcher:
             start_signal=SIGNALS[command.workflow],
             rpc_timeout=CALL_TIMEOUT,
         )
+
+    async def _signal(self, command: WorkflowCommand) -> None:
+        try:
+            handle = self._client.get_workflow_handle(command.workflow_id)
+            await handle.signal(SIGNALS[command.workflow], rpc_timeout=CALL_TIMEOUT)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
 
     async def _cancel(self, command: WorkflowCommand) -> None:
         try:

@@ -17,6 +17,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.agents.sealing import ToolSealer
+from assay.core.agents.types import AgentPolicy
 from assay.core.files.store import open_file_store
 from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
@@ -29,7 +31,7 @@ from assay.core.webhooks.types import WebhookTools
 from assay.db.engine import SessionFactory
 from assay.db.session import after_commit, transaction
 from assay.dialects.edge.route import EdgeRoute
-from assay.dialects.edge.state import ApiState, session_of, state_of
+from assay.dialects.edge.state import AgentTools, ApiState, session_of, state_of
 from assay.dialects.mka1.errors import describe_invalid, render_error
 from assay.gateway.catalog import Catalog
 from assay.kit.errors import ConflictError, DomainError
@@ -135,6 +137,7 @@ async def http(
         history=HistoryImporter(sessions, GuardedClient(OutboundPolicy()), hub_url="https://hub.example"),
         wake_dispatcher=surroundings.wake,
         webhooks=WebhookTools(OutboundPolicy.of([], []), None),
+        agents=AgentTools(AgentPolicy(), ToolSealer(None), str),
         clock=_NoClock(),
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-AGENT_RUN = "agent_run"
+WORKFLOW = "agent_run"
 RESPONSE = "response"
+"""The workflow of a response that belongs to no run."""
 WAKE = "wake"
 """The workflows' one signal: somebody sent something to a sleeping response."""
 

@@ -20,7 +20,6 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from assay.workflows.agent_run.shared import (
-    AGENT_RUN,
     BEGIN,
     COMPACT,
     COMPLETE,
@@ -32,6 +31,7 @@ from assay.workflows.agent_run.shared import (
     SUBMIT,
     TURN,
     WAKE,
+    WORKFLOW,
     AgentRunInput,
     Begun,
     Failure,
@@ -153,7 +153,7 @@ class ResponseWorkflow(_Loop):
         await self.carry_out(progress)
 
 
-@workflow.defn(name=AGENT_RUN)
+@workflow.defn(name=WORKFLOW)
 class AgentRunWorkflow(_Loop):
     """Carries an agent's run out."""
 
