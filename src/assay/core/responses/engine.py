@@ -162,9 +162,7 @@ class Engine:
             before = await repository.read_context(session, await repository.read_chain(session, row.previous_id))
         own = await repository.list_items(session, row.id)
         given = [ContextItem(one.item, None) for one in own if not one.is_output]
-        brought = [
-            ContextItem(one.item, _turn(row.id, one.turn)) for one in own if one.is_output
-        ]
+        brought = [ContextItem(one.item, _turn(row.id, one.turn)) for one in own if one.is_output]
         for place in range(len(brought) - 1, -1, -1):
             if brought[place].item["type"] == "compaction":
                 # The summary stands for everything before it but the question.

@@ -109,6 +109,7 @@ class UsedApprovalRow(Base):
     """An approval request that was decided; its key is what makes the decision single."""
 
     __tablename__ = "used_approvals"
+    __table_args__ = (Index("ix_used_approvals_response_id", "response_id"),)
 
     request_id: Mapped[str] = mapped_column(primary_key=True)
     response_id: Mapped[UUID] = mapped_column(ForeignKey("responses.id", ondelete="CASCADE"))
