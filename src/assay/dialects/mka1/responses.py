@@ -127,7 +127,7 @@ def render_response(response: Response) -> dict[str, Any]:
         "store": response.stored,
         "text": {"format": {"type": "text"}, **(settings.get("text") or {})},
         "tool_choice": settings.get("tool_choice") or "auto",
-        "tools": [dict(tool) for tool in response.tools],
+        "tools": [_tool(tool) for tool in response.tools],
         "truncation": settings.get("truncation") or "disabled",
         "usage": _usage(response),
         "user": settings.get("user"),
@@ -144,6 +144,11 @@ def output_text(response: Response) -> str:
     return "".join(
         str(part.get("text", "")) for item in response.output if item["type"] == "message" for part in item["content"]
     )
+
+
+def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+    # The client takes a function without the key for a tool of another kind.
+    return {"strict": False, **tool} if tool.get("type") == "function" else dict(tool)
 
 
 def _usage(response: Response) -> Mapping[str, Any]:

@@ -170,7 +170,7 @@ async def _bookkeeping(name: str, argument: Any, result_type: type[T]) -> T:
         name,
         argument,
         result_type=result_type,
-        start_to_close_timeout=timedelta(minutes=1),
+        start_to_close_timeout=timedelta(seconds=20),
         retry_policy=_BOOKKEEPING,
     )
 
