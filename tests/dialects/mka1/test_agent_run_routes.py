@@ -14,8 +14,8 @@ import httpx
 import orjson
 import pytest
 from sqlalchemy import update
+from tests.dialects.mka1.agent_objects import make_agent, queue_run
 from tests.dialects.mka1.conftest import Connect
-from tests.dialects.mka1.test_agents import make_agent
 from tests.support.live import LiveServer
 from tests.support.mka1 import Client
 from tests.support.tenants import Tenants
@@ -92,7 +92,7 @@ class Played:
     def age(self, by: timedelta) -> None:
         async def set_back(session: Any, run_id: UUID) -> None:
             changed = update(AgentRunRow).where(AgentRunRow.id == run_id)
-            await session.execute(changed.values(created_at=AgentRunRow.created_at - by))
+            await session.execute(changed.values(created_at=utc_now() - by))
 
         self._call(set_back)
 
@@ -105,11 +105,10 @@ class Played:
 
 
 @pytest.fixture
-async def where(client: Client) -> dict[str, Any]:
+async def where(client: Client, live: LiveServer) -> dict[str, Any]:
     """A queued run of an agent, as path arguments."""
     agent = await make_agent(client)
-    run = await client.call("agent_runs.create_agent_run", agent_id=agent.id, input="hello")
-    return {"agent_id": agent.id, "run_id": run.id}
+    return {"agent_id": agent.id, "run_id": queue_run(live, agent.id)}
 
 
 @pytest.fixture
@@ -145,6 +144,7 @@ async def test_a_run_is_queued_with_what_it_was_given(client: Client) -> None:
         metadata={"a": "b"},
         stream=True,
     )
+    assert run.status == "queued"
 
     assert client.last.status == 201
     assert client.last.json | {"created_at": ""} == {
@@ -163,7 +163,6 @@ async def test_a_run_is_queued_with_what_it_was_given(client: Client) -> None:
         "created_at": "",
         "completed_at": None,
     }
-    await client.call("agent_runs.cancel_agent_run", agent_id=agent.id, run_id=run.id)
 
 
 async def test_a_run_is_followed_to_its_end(client: Client, where: dict[str, Any], played: Played) -> None:
@@ -285,7 +284,6 @@ async def test_an_approval_is_decided_once(client: Client, where: dict[str, Any]
     ]
     error = await client.refused(409, "agent_runs.decide_agent_run_mcp_approval", **decision)
     assert error["details"]["code"] == "approval_decided"
-    await client.call("agent_runs.cancel_agent_run", agent_id=where["agent_id"], run_id=continuation.id)
 
 
 async def test_runs_are_listed_by_offset(client: Client) -> None:
@@ -301,8 +299,6 @@ async def test_runs_are_listed_by_offset(client: Client) -> None:
     assert [run.id for run in newest.data] == [made[2], made[1]]
     assert newest.has_more
     assert [run.id for run in rest.data] == made[1:]
-    for run_id in made:
-        await client.call("agent_runs.cancel_agent_run", agent_id=agent.id, run_id=run_id)
 
 
 async def test_a_run_belongs_to_its_agent(client: Client, where: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client as Temporal
 from temporalio.service import RPCError
-from tests.dialects.mka1.test_agents import make_agent
+from tests.dialects.mka1.agent_objects import make_agent
 from tests.support.mka1 import Client, check_envelope
 from tests.support.waiting import eventually
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text, update
+from tests.dialects.mka1.agent_objects import make_agent, queue_run
 from tests.dialects.mka1.conftest import Connect
 from tests.support.live import LiveServer
 from tests.support.mka1 import Client, check_envelope
@@ -23,10 +24,6 @@ TOOLS: list[dict[str, Any]] = [
     {"type": "web_search", "search_context_size": "low"},
     {"type": "sleep"},
 ]
-
-
-async def make_agent(client: Client, **fields: Any) -> Any:
-    return await client.call("agents.create_agent", **{"name": "helper", "model": "openai/m", **fields})
 
 
 async def test_an_agent_has_its_defaults(client: Client) -> None:
@@ -211,14 +208,14 @@ async def test_the_restore_window_ends(client: Client, live: LiveServer) -> None
     assert not listed.data[0].within_restore_window
 
 
-async def test_an_agent_with_a_live_run_is_not_deleted(client: Client) -> None:
+async def test_an_agent_with_a_live_run_is_not_deleted(client: Client, live: LiveServer) -> None:
     agent = await make_agent(client)
-    run = await client.call("agent_runs.create_agent_run", agent_id=agent.id, input="x")
+    run_id = queue_run(live, agent.id)
 
-    try:
-        await client.refused(409, "agents.delete_agent", agent_id=agent.id)
-    finally:
-        await client.call("agent_runs.cancel_agent_run", agent_id=agent.id, run_id=run.id)
+    error = await client.refused(409, "agents.delete_agent", agent_id=agent.id)
+
+    assert error["details"]["code"] == "agent_busy"
+    await client.call("agent_runs.cancel_agent_run", agent_id=agent.id, run_id=run_id)
     await client.call("agents.delete_agent", agent_id=agent.id)
 
 
