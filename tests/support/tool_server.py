@@ -38,7 +38,7 @@ async def mcp_server() -> AsyncGenerator[McpAt]:
             await asyncio.sleep(0.01)
         yield at
     finally:
-        server.should_exit = server.force_exit = True
+        server.should_exit = True
         with contextlib.suppress(asyncio.CancelledError):
             await task
         listening.close()

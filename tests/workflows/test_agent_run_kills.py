@@ -6,7 +6,6 @@ written down and nothing of it has happened. What counts is counted at the serve
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -26,6 +25,8 @@ from assay.core.agents.starting import create_run
 from assay.core.agents.types import AgentConfiguration, AgentPolicy, AgentRun, NewRun
 from assay.db.session import transaction
 from assay.worker import running_dispatcher
+
+pytestmark = pytest.mark.timeout(180)
 
 PROMPT = 'call price {"item": "tea"}, then call numbers__double {"x": 21} and call add {"a": 1, "b": 2}'
 ANSWER = '{"euro":3}; 42; 3'
@@ -101,7 +102,7 @@ async def ended(agents: Evals, run_id: UUID) -> AgentRun:
         assert run.status.has_ended, (run.status, run.turns, run.tool_calls)
         return run
 
-    return await eventually(check, timeout=45)
+    return await eventually(check, timeout=90)
 
 
 @pytest.mark.parametrize("number", range(STEPS))
@@ -122,7 +123,7 @@ async def test_a_killed_worker_repeats_no_finished_call(
                 waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted"
                 return bool(await database.fetchval(waiting, GATE))
 
-            await eventually(held, timeout=30)
+            await eventually(held, timeout=60)
             await kill(first)
             await database.execute(f"SELECT pg_advisory_unlock({GATE})")
             second = await spawn_worker(agents.place)

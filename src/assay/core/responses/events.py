@@ -24,7 +24,8 @@ def item_events(item: Mapping[str, Any], output_index: int) -> Iterator[Event]:
                 yield from _part_events(part, {**place, "content_index": index})
         case "function_call":
             yield _event("response.function_call_arguments.delta", **place, delta=item["arguments"])
-            yield _event("response.function_call_arguments.done", **place, arguments=item["arguments"])
+            done = {"name": item["name"], "arguments": item["arguments"]}
+            yield _event("response.function_call_arguments.done", **place, **done)
         case "mcp_call":
             yield _event("response.mcp_call.in_progress", **place)
             yield _event("response.mcp_call_arguments.done", **place, arguments=item["arguments"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from fastapi import Query
 
 from assay.core.conversations import service
 from assay.core.conversations.service import ConversationItem
@@ -22,6 +24,8 @@ from assay.dialects.mka1.wire.responses import (
     WireItemList,
 )
 
+NotSupported = Annotated[str | None, Query(max_length=0, description="There is no search.")]
+
 router = mka1_router("/api/v1/llm/conversations", tag="conversations")
 
 
@@ -38,7 +42,8 @@ async def list_conversations(
     session: Session,
     after: AfterConversation = None,
     limit: PageLimit = 20,
-    order: Order = Order.DESC,
+    order: Order = Order.ASC,
+    search: NotSupported = None,
 ) -> WireConversationList:
     """List conversations by when they were last changed."""
     page = await service.list_conversations(session, caller, after=after, limit=limit, order=order)
@@ -84,7 +89,7 @@ async def list_conversation_items(
     session: Session,
     after: str | None = None,
     limit: PageLimit = 20,
-    order: Order = Order.DESC,
+    order: Order = Order.ASC,
 ) -> WireItemList:
     """List the items of a conversation."""
     page = await service.list_items(
