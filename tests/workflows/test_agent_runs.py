@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from temporalio.worker import Replayer
@@ -191,10 +192,11 @@ async def _history(agents: Evals, run: AgentRun) -> Any:
 
 def _payloads(value: Any) -> list[str]:
     """All payloads of a history, decoded."""
-    import base64
-
-    if isinstance(value, dict):
-        if set(value) >= {"data", "metadata"}:
-            return [base64.b64decode(value["data"]).decode()]
-        return [text for part in value.values() for text in _payloads(part)]
-    return [text for part in value for text in _payloads(part)] if isinstance(value, list) else []
+    if isinstance(value, list):
+        return [text for part in cast("list[Any]", value) for text in _payloads(part)]
+    if not isinstance(value, dict):
+        return []
+    fields = cast("dict[str, Any]", value)
+    if fields.keys() >= {"data", "metadata"}:
+        return [base64.b64decode(fields["data"]).decode()]
+    return [text for part in fields.values() for text in _payloads(part)]

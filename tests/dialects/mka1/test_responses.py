@@ -25,7 +25,12 @@ ADD = {
         "x-assay": {"python": {"source": "def run(arguments):\n    return arguments['a'] + arguments['b']\n"}},
     },
 }
-CLIENTS_OWN = {"type": "function", "name": "look", "strict": False, "parameters": {"type": "object", "properties": {}}}
+CLIENTS_OWN: dict[str, Any] = {
+    "type": "function",
+    "name": "look",
+    "strict": False,
+    "parameters": {"type": "object", "properties": {}},
+}
 
 
 async def finished(client: Client, response_id: str) -> Any:
