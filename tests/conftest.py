@@ -36,6 +36,12 @@ settings.register_profile("assay", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("assay")
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two processes for the whole suite, each with services of its own; none for a part, which is under way sooner."""
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return 2 if is_whole and not config.getoption("usepdb") else 0
+
+
 @pytest.fixture(scope="session")
 def session_home() -> Iterator[AssayHome]:
     """Home of this session's services. Not under pytest's own folder, which is kept after the session."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from assay.kit.secrets import SecretBox
 from assay.metrics import observe_model_call
 from assay.outbound.policy import OutboundPolicy
 from assay.sandbox.contract import Sandbox
+from assay.sandbox.hog import HogSandbox
 from assay.sandbox.monty import MontySandbox
 from assay.settings import Settings, TemporalSettings
 
@@ -145,3 +147,13 @@ async def open_sandbox() -> AsyncGenerator[Sandbox]:
     """The sandbox of a worker."""
     async with MontySandbox() as sandbox:
         yield sandbox
+
+
+@asynccontextmanager
+async def open_hog_sandbox() -> AsyncGenerator[HogSandbox]:
+    """The sandbox of a worker for Hog programs; its processes start when they are needed."""
+    sandbox = HogSandbox(max_workers=max(2, os.cpu_count() or 2))
+    try:
+        yield sandbox
+    finally:
+        await sandbox.close()

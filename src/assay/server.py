@@ -18,6 +18,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assay.core.agents.sealing import ToolSealer
+from assay.core.evaluators.access import JudgeTools
+from assay.core.evaluators.checking import KeyChecker
+from assay.core.evaluators.keys import KeyTools
 from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
 from assay.core.webhooks.types import WebhookTools
@@ -58,6 +61,8 @@ def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiSt
             folder=settings.imports.folder,
         ),
         wake_dispatcher=wake_dispatcher,
+        judges=JudgeTools(runtime.gateway.catalog, runtime.secrets),
+        provider_keys=KeyTools(KeyChecker(GuardedClient(outbound_policy(settings))), runtime.secrets),
         webhooks=WebhookTools(outbound_policy(settings), runtime.secrets),
         agents=AgentTools(
             agent_policy(settings),
@@ -94,7 +99,7 @@ def create_app(open_state: OpenState) -> FastAPI:
         docs_url="/docs",
         redoc_url=None,
     )
-    for router in (*mka1.routers(), *posthog.routers()):
+    for router in (*mka1.routers(), *posthog.routers(), *posthog.capture_routers()):
         app.include_router(router)
     _add_document(app, "mka1", openapi.document)
     _add_operations(app)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -118,6 +118,26 @@ class AgentSettings(BaseSettings):
     max_depth: int = Field(default=5, ge=0, le=20, description="How deep agents may call agents.")
 
 
+class OnlineSettings(BaseSettings):
+    """Judging of production traffic as it arrives."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_ONLINE_", frozen=True)
+
+    judge_provider: str | None = Field(
+        default=None,
+        description="Provider of the model catalog whose models every project's judges may use without a key.",
+    )
+    judge_retry_seconds: Annotated[tuple[PositiveFloat, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        default=(10, 20), description="Pauses before each further attempt at a judge's call, separated by commas."
+    )
+    breaker_failures: PositiveInt = Field(
+        default=5, description="Failures in a row after which a provider key is left alone for a while."
+    )
+    breaker_seconds: PositiveFloat = Field(
+        default=30, description="How long at first; doubled each time that the probe fails, up to ten minutes."
+    )
+
+
 class ImportSettings(BaseSettings):
     """Imports of historical results."""
 
@@ -165,6 +185,7 @@ class Settings(BaseModel):
     providers: ProviderSettings = Field(default_factory=ProviderSettings)
     outbound: OutboundSettings = Field(default_factory=OutboundSettings)
     agents: AgentSettings = Field(default_factory=AgentSettings)
+    online: OnlineSettings = Field(default_factory=OnlineSettings)
 
 
 def load_settings() -> Settings:

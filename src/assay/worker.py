@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from importlib.metadata import version
@@ -13,7 +13,11 @@ import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from assay.core.evaluators.access import JudgeTools
 from assay.core.files.service import sweep_files
+from assay.core.online.breakers import BreakerRule
+from assay.core.online.judging import JudgeRules, Judges
+from assay.core.online.service import wake_overdue
 from assay.core.requests.service import forget_expired
 from assay.core.responses.engine import Engine
 from assay.core.responses.service import sweep_unstored
@@ -25,13 +29,25 @@ from assay.db.session import transaction
 from assay.dialects.mka1.events import render_event
 from assay.dialects.mka1.responses import render_response
 from assay.outbound.client import GuardedClient
-from assay.runtime import Runtime, agent_policy, open_sandbox, outbound_policy, response_tools
+from assay.runtime import (
+    Runtime,
+    agent_policy,
+    open_hog_sandbox,
+    open_sandbox,
+    outbound_policy,
+    response_tools,
+)
 from assay.sandbox.contract import Sandbox
 from assay.workflows.agent_run.activities import AgentRunActivities
 from assay.workflows.agent_run.workflow import AgentRunWorkflow, ResponseWorkflow
 from assay.workflows.dispatch import Dispatcher
 from assay.workflows.eval_run.activities import EvalRunActivities
 from assay.workflows.eval_run.workflow import EvalRunWorkflow
+from assay.workflows.evaluation_backfill.activities import BackfillActivities
+from assay.workflows.evaluation_backfill.workflow import EvaluationBackfillWorkflow
+from assay.workflows.online_evaluation import shared as online
+from assay.workflows.online_evaluation.activities import OnlineEvaluationActivities
+from assay.workflows.online_evaluation.workflow import OnlineEvaluationWorkflow
 from assay.workflows.schedules.activities import ScheduleActivities
 from assay.workflows.schedules.adapter import TemporalClock
 from assay.workflows.schedules.kinds import AgentSchedules, EvalSchedules, ScheduleKind
@@ -47,6 +63,8 @@ GRACE = timedelta(seconds=5)
 SWEEP_SECONDS = 60.0
 MAX_CONCURRENT_ACTIVITIES = 100
 MAX_CONCURRENT_WEBHOOKS = 100
+MAX_CONCURRENT_PROGRAMS = 8
+MAX_CONCURRENT_JUDGES = 16
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -64,32 +82,39 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
         tools = LaneTools(runtime.sessions, runtime.gateway, sandbox)
         dispatcher = await stack.enter_async_context(running_dispatcher(runtime))
         activities = EvalRunActivities(tools, runtime.files, wake_dispatcher=dispatcher.wake, longest_lane=longest_lane)
+        backfills = BackfillActivities(runtime.sessions, wake_dispatcher=dispatcher.wake)
         schedules = ScheduleActivities(runtime.sessions, schedule_kinds(runtime), wake_dispatcher=dispatcher.wake)
         await stack.enter_async_context(_background(lambda: _sweep_forever(runtime)))
         await stack.enter_async_context(_background(_reconciler(runtime, dispatcher).run_forever))
         runs = AgentRunActivities(response_engine(runtime, sandbox), wake_dispatcher=dispatcher.wake)
         task_queue = runtime.settings.temporal.task_queue
+        hog = await stack.enter_async_context(open_hog_sandbox())
         await stack.enter_async_context(
-            _temporal_worker(
-                runtime.temporal,
-                task_queue,
-                workflows=[
-                    AgentRunWorkflow,
-                    EvalRunWorkflow,
-                    ResponseWorkflow,
-                    ScheduleFireWorkflow,
-                    WebhookDeliveryWorkflow,
-                ],
-                activities=[*activities.all(), *runs.all(), *schedules.all()],
-                slots=MAX_CONCURRENT_ACTIVITIES,
-            )
-        )
-        await stack.enter_async_context(
-            _temporal_worker(
-                runtime.temporal,
-                activity_queue(task_queue),
-                activities=WebhookDeliveryActivities(webhook_sender(runtime)).all(),
-                slots=MAX_CONCURRENT_WEBHOOKS,
+            _polling(
+                _temporal_worker(
+                    runtime.temporal,
+                    task_queue,
+                    workflows=[
+                        AgentRunWorkflow,
+                        EvalRunWorkflow,
+                        EvaluationBackfillWorkflow,
+                        OnlineEvaluationWorkflow,
+                        ResponseWorkflow,
+                        ScheduleFireWorkflow,
+                        WebhookDeliveryWorkflow,
+                    ],
+                    activities=[*activities.all(), *runs.all(), *schedules.all(), *backfills.all()],
+                    slots=MAX_CONCURRENT_ACTIVITIES,
+                ),
+                _temporal_worker(
+                    runtime.temporal,
+                    activity_queue(task_queue),
+                    activities=WebhookDeliveryActivities(webhook_sender(runtime)).all(),
+                    slots=MAX_CONCURRENT_WEBHOOKS,
+                ),
+                *_online_workers(
+                    runtime, task_queue, OnlineEvaluationActivities(runtime.sessions, hog, judges(runtime))
+                ),
             )
         )
         _log.info("worker_started", task_queue=task_queue)
@@ -105,6 +130,27 @@ def response_engine(runtime: Runtime, sandbox: Sandbox) -> Engine:
         tools=response_tools(runtime),
         render=render_response,
     )
+
+
+def _online_workers(runtime: Runtime, task_queue: str, activities: OnlineEvaluationActivities) -> Iterator[Worker]:
+    """One for each track of the ledger."""
+    for track, carried, slots in (
+        (online.PROGRAMS, activities.programs(), MAX_CONCURRENT_PROGRAMS),
+        (online.JUDGES, activities.judging(), MAX_CONCURRENT_JUDGES),
+    ):
+        queue = online.activity_queue(task_queue, track)
+        yield _temporal_worker(runtime.temporal, queue, activities=carried, slots=slots)
+
+
+def judges(runtime: Runtime) -> Judges:
+    """What asks models about production traffic."""
+    online_settings = runtime.settings.online
+    rules = JudgeRules(
+        pauses=[timedelta(seconds=seconds) for seconds in online_settings.judge_retry_seconds],
+        breaker=BreakerRule(online_settings.breaker_failures, timedelta(seconds=online_settings.breaker_seconds)),
+    )
+    tools = JudgeTools(runtime.gateway.catalog, runtime.secrets, online_settings.judge_provider)
+    return Judges(runtime.gateway, tools, rules)
 
 
 def webhook_sender(runtime: Runtime) -> Sender:
@@ -139,6 +185,23 @@ def _temporal_worker(
         max_heartbeat_throttle_interval=timedelta(seconds=2),
         default_heartbeat_throttle_interval=timedelta(seconds=2),
     )
+
+
+@asynccontextmanager
+async def _polling(*workers: Worker) -> AsyncGenerator[None]:
+    """Run Temporal workers inside the block; the first that fails ends the block with its error.
+
+    Each of them entered as a context of its own would cancel this task when it fails. Where two fail together, as they
+    do without their namespace, the second cancellation hits the clean-up of the first, and the reason is lost.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            runs = [group.create_task(worker.run()) for worker in workers]
+            yield
+            for run in runs:
+                run.cancel()
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
 
 
 @asynccontextmanager
@@ -184,6 +247,7 @@ async def _sweep_forever(runtime: Runtime) -> None:
                 await forget_expired(session)
                 await wake_stalled(session)
                 await forget_ended(session)
+                await wake_overdue(session)
                 await revive_silent_runs(session)
                 await sweep_unstored(session)
         except Exception:

@@ -13,8 +13,11 @@ from tests.support.live import LiveServer
 from tests.support.tenants import Tenants, make_tenants
 
 from assay.runtime import Addresses
+from assay.settings import OutboundSettings
 
 MAX_FILE_BYTES = 11 * 1024 * 1024
+PROVIDER_HOST = "localhost"
+"""Name by which the mock provider may be called as if it were a stranger's."""
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +41,7 @@ def live(live_database_url: str, temporal_address: str) -> Iterator[LiveServer]:
             folder=Path(folder),
             task_queue="live",
             max_file_bytes=MAX_FILE_BYTES,
+            outbound=OutboundSettings(allow_hosts=(PROVIDER_HOST,)),
         ) as server,
     ):
         yield server

@@ -29,7 +29,7 @@ from assay.core.suites.types import NewSuite
 from assay.db.session import transaction
 from assay.kit.logging import LogLevel
 from assay.runtime import Addresses, Runtime, open_runtime
-from assay.settings import CoreSettings, OutboundSettings, ProviderSettings, Settings, TemporalSettings
+from assay.settings import CoreSettings, OnlineSettings, OutboundSettings, ProviderSettings, Settings, TemporalSettings
 from assay.worker import running_dispatcher, running_worker
 
 WORKER = Path(__file__).with_name("worker_process.py")
@@ -52,6 +52,10 @@ class Place:
     log_level: LogLevel = "warning"
     allow_hosts: Sequence[str] = ()
     webhook_retry_seconds: Sequence[float] = (5,)
+    judge_retry_seconds: Sequence[float] = (0.05, 0.1)
+    judge_provider: str | None = None
+    breaker_failures: int = 100
+    breaker_seconds: float = 1
 
     def settings(self) -> Settings:
         """Settings of a process at this place."""
@@ -61,6 +65,12 @@ class Place:
             providers=ProviderSettings(openai_api_key=SecretStr(PROVIDER_KEY), openai_base_url=self.models_url),
             outbound=OutboundSettings(
                 allow_hosts=tuple(self.allow_hosts), webhook_retry_seconds=tuple(self.webhook_retry_seconds)
+            ),
+            online=OnlineSettings(
+                judge_provider=self.judge_provider,
+                judge_retry_seconds=tuple(self.judge_retry_seconds),
+                breaker_failures=self.breaker_failures,
+                breaker_seconds=self.breaker_seconds,
             ),
         )
 

@@ -68,6 +68,8 @@ class Behaviour:
     """(status, body) of the next answers, before everything else."""
     script_headers: dict[str, str] = field(default_factory=dict[str, str])
     embedding_dimensions: int = 8
+    key_statuses: dict[str, int] = field(default_factory=dict[str, int])
+    """Status of the models list, by the key that asks for it; 200 for others."""
 
 
 @dataclass(slots=True)
@@ -138,7 +140,7 @@ class ModelServer:
         if path == "/stats":
             return self._json(orjson.dumps(self._stats_view()))
         if path == "/v1/models":
-            return self._json(orjson.dumps({"object": "list", "data": [{"id": "mock", "object": "model"}]}))
+            return self._models(request)
         stats = self.stats
         stats.requests += 1
         stats.in_flight += 1
@@ -225,6 +227,14 @@ class ModelServer:
         for _ in range(self.behaviour.huge_bytes // len(chunk) + 1):
             await response.write(chunk)
         return response
+
+    def _models(self, request: web.BaseRequest) -> web.Response:
+        """The list by which keys are tried."""
+        key = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+        status = self.behaviour.key_statuses.get(key, 200)
+        if status != 200:
+            return web.Response(status=status, body=_error(f"not with {key}", "refused"), headers=_JSON)
+        return self._json(orjson.dumps({"object": "list", "data": [{"id": "mock", "object": "model"}]}))
 
     @staticmethod
     def _json(content: bytes) -> web.Response:

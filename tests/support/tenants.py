@@ -31,6 +31,10 @@ class Tenants:
     """Everything, in another project of the same organization."""
     other_organization: str
     """Everything, in another organization."""
+    capture_token: str
+    """The first project's public token, which only sends events."""
+    other_capture_token: str
+    """Of the other organization's project."""
 
 
 async def make_tenants(sessions: SessionFactory) -> Tenants:
@@ -55,4 +59,6 @@ async def make_tenants(sessions: SessionFactory) -> Tenants:
             delegating=first.api_key,
             other_project=await key("neighbour", ["*"], principal=neighbour),
             other_organization=other.api_key,
+            capture_token=first.capture_token,
+            other_capture_token=other.capture_token,
         )

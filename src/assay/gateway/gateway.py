@@ -105,7 +105,15 @@ class Gateway:
         """
         if self.catalog.stale:
             await self.catalog.refresh()
-        model = self.catalog.resolve(request.model, request.role)
+        return await self.respond_with(self.catalog.resolve(request.model, request.role), request)
+
+    async def respond_with(self, model: ResolvedModel, request: ModelRequest) -> ModelReply:
+        """As ``respond``, of a model that need not be in the catalog: one that a project reaches with a key of its own.
+
+        Raises:
+            UnsupportedParameterError: Its API lacks one of the parameters.
+            ProviderError: No attempt gave a reply; ``attempts`` has them all.
+        """
         channel = self._channels.get(model) or await self._open_channel(model)
         call = channel.provider.prepare_respond(channel.model, request)
         attempts: list[Attempt] = []

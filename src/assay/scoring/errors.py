@@ -7,6 +7,7 @@ InvalidError
 ├── FewshotError             few-shot settings contradict each other or the pool is too small
 ├── ExtractionSpecError      an extraction rule cannot be built; ``param`` names its field
 ├── ScoreValueError          a grader's value is not a finite number
+├── JudgeQuestionError       a judge's question cannot be asked or scored
 └── UnsupportedFamilyError   a task type has no built-in scorer
 LimitError
 ├── PromptTooLongError       a rendered text passes the bound
@@ -55,6 +56,12 @@ class ScoreValueError(InvalidError):
     """The value is not a finite number."""
 
     code = "score_invalid"
+
+
+class JudgeQuestionError(InvalidError):
+    """A judge's question cannot be asked or scored."""
+
+    code = "judge_question_invalid"
 
 
 class UnsupportedFamilyError(InvalidError):

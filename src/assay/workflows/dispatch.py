@@ -7,7 +7,7 @@ every two seconds to sweep up what a crash left behind.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -28,6 +28,8 @@ from assay.db.faults import is_transient
 from assay.db.session import transaction
 from assay.workflows.agent_run import shared as agent_run
 from assay.workflows.eval_run import shared as eval_run
+from assay.workflows.evaluation_backfill import shared as evaluation_backfill
+from assay.workflows.online_evaluation import shared as online_evaluation
 from assay.workflows.schedules.adapter import TemporalClock
 from assay.workflows.schedules.kinds import CLOCKS
 from assay.workflows.schedules.syncing import sync_schedule
@@ -63,6 +65,14 @@ async def _cancel_nothing(sessions: SessionFactory, arguments: Mapping[str, Any]
     """The row was ended by whoever cancelled it."""
 
 
+def _online_evaluation_input(arguments: Mapping[str, Any]) -> online_evaluation.OnlineEvaluationInput:
+    return online_evaluation.OnlineEvaluationInput(str(arguments["project_id"]), str(arguments["track"]))
+
+
+def _evaluation_backfill_input(arguments: Mapping[str, Any]) -> evaluation_backfill.BackfillInput:
+    return evaluation_backfill.BackfillInput(str(arguments["backfill_id"]))
+
+
 async def _cancel_eval_run(sessions: SessionFactory, arguments: Mapping[str, Any]) -> None:
     reference = _eval_run_input(arguments)
     await mark_cancelled(sessions, execution=Execution(UUID(reference.run_id), reference.execution))
@@ -78,14 +88,29 @@ INPUTS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     eval_run.WORKFLOW: _eval_run_input,
     agent_run.WORKFLOW: _agent_run_input,
     agent_run.RESPONSE: _response_input,
+    evaluation_backfill.WORKFLOW: _evaluation_backfill_input,
+    online_evaluation.WORKFLOW: _online_evaluation_input,
     webhook_delivery.WORKFLOW: _webhook_delivery_input,
 }
 SIGNALS: Mapping[str, str] = {
-    webhook_delivery.WORKFLOW: webhook_delivery.WAKE,
     agent_run.WORKFLOW: agent_run.WAKE,
     agent_run.RESPONSE: agent_run.WAKE,
+    online_evaluation.WORKFLOW: online_evaluation.WAKE,
+    webhook_delivery.WORKFLOW: webhook_delivery.WAKE,
 }
 """The one signal of each workflow that has one."""
+
+
+def _alike(entries: Sequence[OutboxEntry]) -> list[list[OutboxEntry]]:
+    """Entries in groups that one call carries out: all were committed before it, so one signal tells of them all."""
+    groups: dict[tuple[Action, str], list[OutboxEntry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.command.action, entry.command.workflow_id), []).append(entry)
+    return [
+        part
+        for (action, _), group in groups.items()
+        for part in ([group] if action is Action.SIGNAL_WITH_START else [[entry] for entry in group])
+    ]
 
 
 class Dispatcher:
@@ -126,19 +151,22 @@ class Dispatcher:
         async with transaction(self._sessions) as session:
             entries = await lease_due(session)
         if entries:
-            await asyncio.gather(*(self._carry_out(entry) for entry in entries))
+            await asyncio.gather(*(self._carry_out(alike) for alike in _alike(entries)))
         return len(entries)
 
-    async def _carry_out(self, entry: OutboxEntry) -> None:
+    async def _carry_out(self, alike: Sequence[OutboxEntry]) -> None:
+        """Carry out entries that say the same, once."""
+        command = alike[0].command
         try:
-            await self._tell(entry.command)
+            await self._tell(command)
         except (RPCError, RuntimeError, OSError) as error:
-            _log.warning("command_postponed", workflow_id=entry.command.workflow_id, error=str(error))
+            _log.warning("command_postponed", workflow_id=command.workflow_id, error=str(error))
             async with transaction(self._sessions) as session:
-                await postpone(session, entry, error=str(error))
+                for entry in alike:
+                    await postpone(session, entry, error=str(error))
             return
         async with transaction(self._sessions) as session:
-            await forget(session, [entry.id])
+            await forget(session, [entry.id for entry in alike])
 
     async def _tell(self, command: WorkflowCommand) -> None:
         match command.action:

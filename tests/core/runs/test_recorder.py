@@ -75,3 +75,34 @@ async def test_long_outputs_make_small_batches(evals: Evals, monkeypatch: pytest
     await writer.run()
     assert len(writes) == 3
     assert (await evals.get(execution.run_id)).completed == 6
+
+
+@pytest.mark.parametrize("writing", [False, True], ids=["gathering", "writing"])
+async def test_a_lane_that_is_given_up_writes_what_it_has(evals: Evals, *, writing: bool) -> None:
+    execution = await prepared(evals)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def before_write() -> None:
+        begun.set()
+        if writing:
+            await go_on.wait()
+
+    writer = Recorder(
+        evals.runtime.sessions, execution, lane="1/0", on_status=lambda status: None, before_write=before_write
+    )
+    chunk = ChunkProgress(0, COUNT)
+    task = asyncio.create_task(writer.run())
+    writer.put(settlement(0, chunk, output_text="0"))
+    if writing:
+        await begun.wait()
+    else:
+        await asyncio.sleep(0)
+    writer.put(settlement(1, chunk, output_text="1"))
+    task.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    run = await evals.get(execution.run_id)
+    assert (run.completed, run.status) == (2, RunStatus.IN_PROGRESS)
+    async with evals.runtime.sessions() as session:
+        assert (await session.scalars(text("SELECT done FROM run_chunks"))).all() == [False]

@@ -19,6 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.agents.sealing import ToolSealer
 from assay.core.agents.types import AgentPolicy
+from assay.core.evaluators.access import JudgeTools
+from assay.core.evaluators.checking import KeyChecker
+from assay.core.evaluators.keys import KeyTools
 from assay.core.files.store import open_file_store
 from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
@@ -142,6 +145,8 @@ async def http(
         agents=AgentTools(AgentPolicy(), ToolSealer(None), str),
         responses=ResponseTools(Catalog(()), OutboundPolicy(), ToolSealer(None), AgentPolicy()),
         embed=_no_embedding,
+        judges=JudgeTools(Catalog(()), None),
+        provider_keys=KeyTools(KeyChecker(GuardedClient(OutboundPolicy())), None),
         clock=_NoClock(),
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

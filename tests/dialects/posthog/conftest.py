@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.dialects.conftest import PROVIDER_HOST
 from tests.support.live import LiveServer
 from tests.support.tenants import Tenants
 
@@ -63,6 +64,12 @@ async def connect(live: LiveServer) -> AsyncIterator[Connect]:
 def caller(connect: Connect, tenants: Tenants) -> Caller:
     """May do everything in the first project."""
     return connect(tenants.all_scopes)
+
+
+@pytest.fixture
+def provider_url(live: LiveServer) -> str:
+    """Base URL of the mock provider, as a user would give it."""
+    return live.models.url.replace("127.0.0.1", PROVIDER_HOST)
 
 
 @pytest.fixture

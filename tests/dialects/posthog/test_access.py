@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -58,7 +59,17 @@ async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str]:
         caller = Caller(http)
         dataset = await caller.ok("POST", "/datasets/", {"name": "d"})
         item = await caller.ok("POST", "/dataset_items/", {"dataset": dataset["id"]})
-    return {"project_id": "@current", "dataset_id": dataset["id"], "item_id": item["id"]}
+        event_id, trace_id = str(uuid4()), uuid4().hex
+        event = {"uuid": event_id, "event": "$ai_trace", "distinct_id": "ann", "properties": {"$ai_trace_id": trace_id}}
+        sent = await http.post("/batch/", json={"api_key": tenants.capture_token, "batch": [event]})
+        assert sent.status_code == 200, sent.text
+    return {
+        "project_id": "@current",
+        "dataset_id": dataset["id"],
+        "item_id": item["id"],
+        "event_id": event_id,
+        "trace_id": trace_id,
+    }
 
 
 def _path(target: Target, objects: dict[str, str]) -> str:

@@ -23,6 +23,8 @@ ITEM_KEYS = (DATASET_KEYS - {"name", "description"}) | {
 }
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
+NOBODYS_ID = "0dce51cd-b5d6-4e66-974b-38547805e924"
+
 
 @pytest.fixture
 async def dataset(caller: Caller) -> dict[str, Any]:
@@ -266,7 +268,7 @@ async def test_faulty_queries(caller: Caller, query: str) -> None:
     assert error["attr"] == query.partition("=")[0]
 
 
-@pytest.mark.parametrize("path", ["/datasets/nonsense", f"/datasets/{uuid4()}", f"/dataset_items/{uuid4()}"])
+@pytest.mark.parametrize("path", ["/datasets/nonsense", f"/datasets/{NOBODYS_ID}", f"/dataset_items/{NOBODYS_ID}"])
 async def test_ids_that_name_nothing(caller: Caller, path: str) -> None:
     for method in ("GET", "PATCH", "PUT", "DELETE"):
         assert (await caller.refused(404, method, path, {} if method != "GET" else None))["code"] == "not_found"

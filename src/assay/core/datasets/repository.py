@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, String, UnaryExpression, cast, func, or_, select
+from sqlalchemy import Select, String, cast, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.datasets.models import DatasetItemRow, DatasetRow
-from assay.core.datasets.types import Counted, DatasetQuery, DatasetSort, Slice, SortKey
+from assay.core.datasets.types import DatasetQuery, DatasetSort
 from assay.core.ownership import visible_to
 from assay.core.projects.types import Principal
+from assay.db.slices import Counted, Slice, SortKey, ordering, read_slice
 
 Row = TypeVar("Row", DatasetRow, DatasetItemRow)
+_SORTS = {DatasetSort.CREATED_AT: DatasetRow.created_at, DatasetSort.UPDATED_AT: DatasetRow.updated_at}
 
 
 async def find_dataset(
@@ -59,7 +60,8 @@ async def list_datasets(
         searched = (DatasetRow.name, DatasetRow.description, cast(DatasetRow.details, String))
         statement = statement.where(or_(*(column.icontains(query.search, autoescape=True) for column in searched)))
     order = query.order or (SortKey(DatasetSort.CREATED_AT, descending=True),)
-    return await _read_part(session, statement.order_by(*map(_ordering, order), DatasetRow.id), part)
+    keys = (ordering(_SORTS[DatasetSort(key.column)], key) for key in order)
+    return await read_slice(session, statement.order_by(*keys, DatasetRow.id), part)
 
 
 async def list_items(
@@ -70,22 +72,10 @@ async def list_items(
     if dataset_id is not None:
         statement = statement.where(DatasetItemRow.dataset_id == dataset_id)
     statement = statement.order_by(DatasetItemRow.created_at.desc(), DatasetItemRow.id)
-    return await _read_part(session, statement, part)
-
-
-def _ordering(key: SortKey) -> UnaryExpression[datetime]:
-    column = {DatasetSort.CREATED_AT: DatasetRow.created_at, DatasetSort.UPDATED_AT: DatasetRow.updated_at}[key.column]
-    return column.desc() if key.descending else column.asc()
+    return await read_slice(session, statement, part)
 
 
 async def _find_one(session: AsyncSession, statement: Select[Row], *, lock: bool) -> Row | None:
     if lock:
         statement = statement.with_for_update()
     return (await session.scalars(statement)).one_or_none()
-
-
-async def _read_part(session: AsyncSession, statement: Select[Row], part: Slice) -> Counted[Row]:
-    counting = select(func.count()).select_from(statement.order_by(None).subquery())
-    count = await session.scalar(counting)
-    rows = (await session.scalars(statement.limit(part.limit).offset(part.offset))).all()
-    return Counted(count or 0, rows)

@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from assay.core.datasets import repository
 from assay.core.datasets.errors import DatasetNotFoundError, ItemNotFoundError, UnknownDatasetError
 from assay.core.datasets.models import DatasetItemRow, DatasetRow
-from assay.core.datasets.types import Counted, DatasetQuery, Slice
+from assay.core.datasets.types import DatasetQuery
 from assay.core.ownership import owner_columns
 from assay.core.projects.types import Principal
+from assay.db.slices import Counted, Slice
 from assay.kit.clock import utc_now
 
 DATASET_FIELDS = frozenset({"name", "description", "details"})

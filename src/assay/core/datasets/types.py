@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from uuid import UUID
 
-T = TypeVar("T")
+from assay.db.slices import SortKey
 
 
 class DatasetFormat(StrEnum):
@@ -36,21 +36,6 @@ class DatasetSort(StrEnum):
     UPDATED_AT = "updated_at"
 
 
-class SortKey(NamedTuple):
-    """One key of an order."""
-
-    column: DatasetSort
-    descending: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """Part of a list, by position."""
-
-    limit: int
-    offset: int
-
-
 @dataclass(frozen=True, slots=True)
 class DatasetQuery:
     """Which datasets to list; conditions hold together."""
@@ -60,11 +45,3 @@ class DatasetQuery:
     """Part of the name, the description or the JSON text of the metadata, in any case; empty matches all."""
     order: Sequence[SortKey] = ()
     """Without a key, newest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counted(Generic[T]):
-    """Some rows of a list, and how many it has in all."""
-
-    count: int
-    rows: Sequence[T]

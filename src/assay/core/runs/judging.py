@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast
 
+from assay.core.judging.service import JudgeCaller
 from assay.core.runs.plan import RunPlan
 from assay.gateway.errors import ProviderError
 from assay.gateway.gateway import Gateway
@@ -22,11 +23,12 @@ MAX_EMBEDDED_TEXTS = 2048
 
 
 class RunModels:
-    """Makes host functions for the executions of one run's graders."""
+    """What scoring one run may ask: host functions for its graders, and its judges."""
 
     def __init__(self, gateway: Gateway, plan: RunPlan) -> None:
         self._gateway = gateway
         self._plan = plan
+        self.judges = JudgeCaller(gateway, project_id=plan.project_id)
 
     def for_one_execution(self) -> JudgeCalls:
         """Host functions that count for one execution of a grader."""

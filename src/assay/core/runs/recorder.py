@@ -2,7 +2,8 @@
 
 Results gather for a twentieth of a second, which is also how much finished work a crash can lose. While one batch is
 being written the next one gathers, so the batches grow by themselves when the database is the slower side. While the
-database is away everything is kept and written afterwards.
+database is away everything is kept and written afterwards. A lane that is given up writes what it has before it goes:
+somebody has paid for it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+
+import structlog
 
 from assay.core.runs import ledger
 from assay.core.runs.ledger import Execution, SampleResult
@@ -21,8 +24,12 @@ from assay.db.session import transaction
 
 LINGER_SECONDS = 0.05
 LARGEST_WRITE = 512
+LAST_WRITE_SECONDS = 3.0
+"""How long a lane that is given up may take to write what it has."""
 LARGEST_WRITE_CHARACTERS = 16 * 1024 * 1024
 """Long outputs make smaller batches: PostgreSQL takes no parameter over 1 GB."""
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -70,6 +77,7 @@ class Recorder:
         self._on_status = on_status
         self._before_write = before_write
         self._waiting: deque[Settlement] = deque()
+        self._in_hand: Sequence[Settlement] = ()
         self._arrived = asyncio.Event()
         self._closing = asyncio.Event()
         self.recorded = 0
@@ -89,6 +97,13 @@ class Recorder:
 
     async def run(self) -> None:
         """Write until closed and empty."""
+        try:
+            await self._write_until_closed()
+        except asyncio.CancelledError:
+            await self._save_rest()
+            raise
+
+    async def _write_until_closed(self) -> None:
         while True:
             await self._arrived.wait()
             if not self._closing.is_set() and len(self._waiting) < LARGEST_WRITE:
@@ -119,10 +134,23 @@ class Recorder:
             batch.append(settlement)
         return batch
 
+    async def _save_rest(self) -> None:
+        """Write results without closing their chunks: whoever takes those next finds what is left of them."""
+        try:
+            async with asyncio.timeout(LAST_WRITE_SECONDS):
+                while batch := self._in_hand or self._take_batch():
+                    await self._record(batch, ())
+                    self._in_hand = ()
+        except Exception as error:
+            lost = len(self._in_hand) + len(self._waiting)
+            _log.warning("results_lost", run_id=str(self._execution.run_id), results=lost, error=repr(error))
+
     async def _write(self, batch: Sequence[Settlement]) -> None:
+        self._in_hand = batch
         settled = [settlement.chunk for settlement in batch if settlement.chunk is not None]
         done = _settle(settled)
         status = await sit_out(lambda: self._record(batch, done))
+        self._in_hand = ()
         self.recorded += len(batch)
         self.settled += len(settled)
         self._on_status(status)

@@ -4,7 +4,7 @@
 |---|---|
 | no grader | at once, by the built-in scorer of its type; in a thread where that may take seconds |
 | a grader for single samples | in small batches, in the sandbox |
-| one that asks models | its answer is stored first, then it is graded alone, a few at a time |
+| one that asks models, or a judge | its answer is stored first, then it is graded alone, a few at a time |
 | one for the whole group | its answer is stored; the group is scored when all answers are there |
 """
 
@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from assay.core.runs.answers import Answer
+from assay.core.runs.judged import judge_sample
 from assay.core.runs.judging import RunModels
 from assay.core.runs.ledger import SampleResult, WorkItem
 from assay.core.runs.plan import RunPlan
@@ -80,7 +81,10 @@ class SampleScorer:
             self._emit(Settlement(_result(item, SampleStatus.FAILED, values), chunk))
             return
         answer.values["extracted_output"] = extracted
-        if task.grader is None:
+        if task.judge is not None:
+            self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, answer.values), None))
+            self._background.create_task(self._judge_alone(task, item, answer, chunk))
+        elif task.grader is None:
             self._score(task, _Gradable(item, answer, chunk, scores_only=False))
         elif task.grader.execution is GraderExecution.AGGREGATE:
             self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, answer.values), chunk))
@@ -95,7 +99,9 @@ class SampleScorer:
         task = self._plan.tasks[item.task_no]
         answer = Answer(item.output_text or "", {"response_id": item.response_id})
         answer.values["extracted_output"] = item.extracted_output
-        if task.grader is None:
+        if task.judge is not None:
+            self._background.create_task(self._judge_alone(task, item, answer, chunk))
+        elif task.grader is None:
             self._score(task, _Gradable(item, answer, chunk, scores_only=True))
         elif task.grader.execution is GraderExecution.AGGREGATE:
             self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, {}), chunk, scores_only=True))
@@ -158,6 +164,13 @@ class SampleScorer:
             gradable = _Gradable(item, answer, chunk, scores_only=True)
             [outcome] = await self._grade(task, [gradable], models=access)
         result = graded_result(item, outcome, answer.values, judge=host.summary())
+        self._emit(Settlement(_scores_of(result), chunk, scores_only=True))
+
+    async def _judge_alone(self, task: CompiledTask, item: WorkItem, answer: Answer, chunk: ChunkProgress) -> None:
+        async with self._grader_slots:
+            if self._ending():
+                return
+            result = await judge_sample(self._models.judges, self._plan, task, item, answer)
         self._emit(Settlement(_scores_of(result), chunk, scores_only=True))
 
     async def _grade(

@@ -5,7 +5,7 @@ Everything here only writes rows; the durable engine is told through the outbox,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -40,7 +40,7 @@ from assay.core.suites.service import get_suite_version
 from assay.core.suites.sharing import organizations_of
 from assay.core.suites.types import SuiteVersion
 from assay.db.paging import Page, UnknownCursorError
-from assay.gateway.catalog import Catalog
+from assay.gateway.catalog import AUTO, Catalog
 from assay.gateway.generation import resolve_generation
 from assay.gateway.types import ModelRole
 from assay.kit.clock import utc_now
@@ -79,7 +79,7 @@ async def create_run(
     """
     version = await get_suite_version(session, principal, suite_id=suite_id, version=suite_version)
     task_order = check_run_config(config, version)
-    await _check_models(catalog, config)
+    await _check_models(catalog, config, judges=_judges_of(config, version))
     now = utc_now()
     row = RunRow(
         id=new_id(),
@@ -421,10 +421,19 @@ def _check_task_ids(config: RunConfig, task_order: Sequence[str]) -> None:
         )
 
 
-async def _check_models(catalog: Catalog, config: RunConfig) -> None:
+def _judges_of(config: RunConfig, version: SuiteVersion) -> set[str]:
+    """Models that judge the run's tasks, but for ``auto`` where the run names its judge."""
+    tasks = [task for task in parse_manifest(version.manifest).tasks if task.id in (config.task_ids or (task.id,))]
+    models = {model for task in tasks if task.judge is not None for model in task.judge.models}
+    return models if config.judge_model is None else models - {AUTO}
+
+
+async def _check_models(catalog: Catalog, config: RunConfig, *, judges: Iterable[str]) -> None:
     await catalog.refresh()
     for model in config.models:
         catalog.resolve(model, ModelRole.CANDIDATE)
+    for model in judges:
+        catalog.resolve(model, ModelRole.JUDGE)
     if config.judge_model is not None:
         catalog.resolve(config.judge_model, ModelRole.JUDGE)
     if config.embedding_model is not None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from assay.core.suites.manifest.errors import Fault, ManifestError
+from assay.core.suites.manifest.judges import JudgePlan, plan_judge
 from assay.core.suites.manifest.schema import (
     Dataset,
     Fewshot,
@@ -74,7 +75,7 @@ class FewshotPlan:
 
 @dataclass(frozen=True, slots=True)
 class CompiledTask:
-    """A task with everything parsed. Either ``grader`` or ``scorer`` is set."""
+    """A task with everything parsed. One of ``grader``, ``judge`` and ``scorer`` is set."""
 
     id: str
     type: TaskType
@@ -85,6 +86,7 @@ class CompiledTask:
     extractor: Extractor
     scorer: Scorer | None
     grader: GraderPlan | None
+    judge: JudgePlan | None
     preprocess: PreprocessPlan | None
     fewshot: FewshotPlan | None
     metrics: tuple[Metric, ...]
@@ -108,7 +110,7 @@ def compile_manifest(manifest: Manifest, *, sources: Mapping[str, str]) -> tuple
             compiled.append(
                 compile_task(
                     task,
-                    grader_source=_file_source(task.grader, sources),
+                    grader_source=_file_source(task.python_grader, sources),
                     preprocess_source=_file_source(task.preprocess, sources),
                 )
             )
@@ -140,6 +142,7 @@ def compile_task(task: Task, *, grader_source: str | None = None, preprocess_sou
         extractor=build_extractor(extraction_spec(task.output_extraction)),
         scorer=scorer_for(task.type) if task.grader is None else None,
         grader=_plan_grader(task, grader_source),
+        judge=None if task.judge is None else plan_judge(task.judge),
         preprocess=_plan_preprocess(task, preprocess_source),
         fewshot=_plan_fewshot(task),
         metrics=task.metrics or (),
@@ -164,7 +167,7 @@ def _source_of(code: PythonPart, file_source: str | None) -> tuple[str, str]:
 
 
 def _plan_grader(task: Task, file_source: str | None) -> GraderPlan | None:
-    grader = task.grader
+    grader = task.python_grader
     if grader is None:
         return None
     source, field = _source_of(grader, file_source)

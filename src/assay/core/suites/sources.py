@@ -90,7 +90,7 @@ def _references(manifest: Manifest) -> Iterator[tuple[str, str, bool]]:
             yield f"tasks[{index}].dataset.file_id", task.dataset.file_id, False
         if task.fewshot is not None and task.fewshot.dataset is not None and task.fewshot.dataset.file_id is not None:
             yield f"tasks[{index}].fewshot.dataset.file_id", task.fewshot.dataset.file_id, False
-        parts: dict[str, PythonPart | None] = {"grader": task.grader, "preprocess": task.preprocess}
+        parts: dict[str, PythonPart | None] = {"grader": task.python_grader, "preprocess": task.preprocess}
         for name, part in parts.items():
             if part is not None and part.file_id is not None:
                 yield f"tasks[{index}].{name}.file_id", part.file_id, True

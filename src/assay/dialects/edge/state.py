@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.agents.sealing import ToolSealer
 from assay.core.agents.types import AgentPolicy
+from assay.core.evaluators.access import JudgeTools
+from assay.core.evaluators.keys import KeyTools
 from assay.core.files.store import FileStore
 from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
@@ -53,6 +55,10 @@ class ApiState:
     """What responses are made with."""
     embed: Callable[..., Awaitable[EmbeddingReply]]
     """Asks a model for vectors."""
+    judges: JudgeTools
+    """Finds the key that a judge may use."""
+    provider_keys: KeyTools
+    """Tries and encrypts keys of model providers."""
     clock: ClockReader
     """Knows when schedules fire next."""
 

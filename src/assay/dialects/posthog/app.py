@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from assay.dialects.posthog.routes import datasets
+from assay.dialects.posthog.routes import capture, datasets, evaluations, events, flags, otlp, provider_keys
 
 
 def routers() -> list[APIRouter]:
-    """All routers of the dialect."""
-    return [datasets.datasets.router, datasets.items.router]
+    """The routers of the REST resources, whose callers have keys."""
+    resources = (
+        datasets.datasets,
+        datasets.items,
+        evaluations.evaluations,
+        provider_keys.provider_keys,
+        events.events,
+    )
+    return [resource.router for resource in resources]
+
+
+def capture_routers() -> list[APIRouter]:
+    """The routers of capture, whose senders have a project's public token."""
+    return [capture.router, otlp.router, flags.router]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import Response
@@ -9,6 +10,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from assay.core.datasets.errors import UnknownDatasetError
+from assay.core.evaluators.errors import (
+    DefinitionError,
+    JudgeKeyError,
+    KeyFieldError,
+    KeyNotHealthyError,
+    KeyRefusedError,
+)
 from assay.core.projects.errors import InvalidCredentialsError, ProjectNotFoundError
 from assay.dialects.edge.bodies import BodyError
 from assay.dialects.edge.statuses import STATUS_OF_KIND
@@ -32,6 +40,17 @@ CODE_OF_KIND: dict[ErrorKind, str] = {
     ErrorKind.LIMIT: "too_large",
     ErrorKind.UNAVAILABLE: "unavailable",
 }
+ATTRS = {
+    "kind": "evaluation_type",
+    "output_kind": "output_type",
+    "pair": "config",
+    "output_config": "config",
+    "config.source": "evaluation_config",
+    "model": "model_configuration",
+    "model.provider_key_id": "model_configuration__provider_key_id",
+    "secret": "api_key",
+}
+"""What this dialect calls parts of evaluators and provider keys."""
 
 
 class FieldError(InvalidError):
@@ -64,6 +83,10 @@ def render_error(error: DomainError) -> Response:
             code = error.wire_code
         case BodyError() if error.param is None:
             kind_word, code = "invalid_request", "parse_error"
+        case DefinitionError() | KeyFieldError() | KeyRefusedError() | JudgeKeyError():
+            attr = _attr(error.param or "")
+        case KeyNotHealthyError():
+            return JSONResponse(body("validation_error", "invalid", detail, None), 400)
         case UnknownDatasetError():
             code = "does_not_exist"
         case InvalidCredentialsError():
@@ -74,6 +97,11 @@ def render_error(error: DomainError) -> Response:
             pass
     headers = {"Retry-After": "1"} if error.kind is ErrorKind.UNAVAILABLE else None
     return JSONResponse(body(kind_word, code, detail, attr), STATUS_OF_KIND[error.kind], headers)
+
+
+def _attr(param: str) -> str:
+    """A place in the core's words as this dialect names it (P§2.4, P§7 no. 15)."""
+    return ATTRS.get(param) or "__".join(part for part in re.split(r"[.\[\]]+", param) if part)
 
 
 def describe_invalid(error: RequestValidationError) -> DomainError:

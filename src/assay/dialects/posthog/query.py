@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Any, TypeVar
 from uuid import UUID
 
 from fastapi import Request
 
-from assay.core.datasets.types import Counted, DatasetQuery, DatasetSort, Slice, SortKey
+from assay.core.datasets.types import DatasetQuery, DatasetSort
+from assay.db.slices import Counted, Slice, SortKey
 from assay.dialects.posthog.errors import FieldError
 
 DEFAULT_LIMIT = 100
@@ -16,6 +18,7 @@ MAX_LIMIT = 1000
 MAX_OFFSET = 2**31 - 1
 MAX_IDS = 1000
 T = TypeVar("T")
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def read_slice(request: Request) -> Slice:
@@ -45,8 +48,8 @@ def read_dataset_query(request: Request) -> DatasetQuery:
         FieldError: An id is no UUID, or a key of the order is unknown.
     """
     parameters = request.query_params
-    ids = _ids(parameters["id__in"]) if parameters.get("id__in") else None
-    return DatasetQuery(ids=ids, search=parameters.get("search", ""), order=_order(parameters.get("order_by", "")))
+    order = read_order(parameters.get("order_by", ""), DatasetSort)
+    return DatasetQuery(ids=read_ids(request), search=parameters.get("search", ""), order=order)
 
 
 def read_dataset_filter(request: Request) -> UUID | None:
@@ -55,13 +58,41 @@ def read_dataset_filter(request: Request) -> UUID | None:
     Raises:
         FieldError: It is no UUID.
     """
-    text = request.query_params.get("dataset")
+    return read_id(request, "dataset")
+
+
+def read_id(request: Request, name: str) -> UUID | None:
+    """An id to filter by; None where there is none.
+
+    Raises:
+        FieldError: It is no UUID.
+    """
+    text = request.query_params.get(name)
     if not text:
         return None
     try:
         return UUID(text)
     except ValueError as error:
-        raise FieldError("dataset", "invalid", f"`{text[:64]}` is not a valid UUID.") from error
+        raise FieldError(name, "invalid", f"`{text[:64]}` is not a valid UUID.") from error
+
+
+def read_flag(request: Request, name: str) -> bool | None:
+    """A yes or no to filter by, in any case; None for anything else."""
+    return {"true": True, "1": True, "false": False, "0": False}.get(request.query_params.get(name, "").lower())
+
+
+def read_choice(request: Request, name: str, choices: type[Choice]) -> Choice | None:
+    """A word to filter by; None where there is none.
+
+    Raises:
+        FieldError: It is not among the choices.
+    """
+    text = request.query_params.get(name)
+    if not text:
+        return None
+    if text not in set(choices):
+        raise FieldError(name, "invalid_choice", f"`{text[:64]}` is not a valid choice. Choose from {_named(choices)}.")
+    return choices(text)
 
 
 def _count(text: str | None) -> int | None:
@@ -70,18 +101,35 @@ def _count(text: str | None) -> int | None:
     return int(digits) or None if digits.isascii() and digits.isdecimal() and len(digits) <= 12 else None
 
 
-def _order(text: str) -> Sequence[SortKey]:
-    keys: list[SortKey] = []
+def read_order(text: str, choices: type[StrEnum]) -> Sequence[SortKey]:
+    """The keys of an order, each at most once.
+
+    Raises:
+        FieldError: A key is unknown.
+    """
+    keys: dict[str, SortKey] = {}
     for token in filter(None, map(str.strip, text.split(","))):
         name = token.removeprefix("-")
-        if name not in set(DatasetSort):
-            choices = ", ".join(DatasetSort)
-            raise FieldError("order_by", "invalid_choice", f"Cannot order by `{token[:64]}`. Choose from {choices}.")
-        keys.append(SortKey(DatasetSort(name), descending=token.startswith("-")))
-    return keys[: len(DatasetSort)]
+        if name not in set(choices):
+            message = f"Cannot order by `{token[:64]}`. Choose from {_named(choices)}."
+            raise FieldError("order_by", "invalid_choice", message)
+        keys.setdefault(name, SortKey(choices(name), descending=token.startswith("-")))
+    return list(keys.values())
 
 
-def _ids(text: str) -> list[UUID]:
+def _named(choices: type[StrEnum]) -> str:
+    return ", ".join(choice.value for choice in choices)
+
+
+def read_ids(request: Request) -> list[UUID] | None:
+    """The ids that a list is kept to; None where any will do.
+
+    Raises:
+        FieldError: One is no UUID, or there are too many.
+    """
+    text = request.query_params.get("id__in")
+    if not text:
+        return None
     tokens = [token.strip() for token in text.split(",") if token.strip()]
     if len(tokens) > MAX_IDS:
         raise FieldError("id__in", "invalid", f"At most {MAX_IDS} ids can be given.")

@@ -14,19 +14,24 @@ from fastapi import APIRouter, Depends, Path, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.exceptions import HTTPException
 
 from assay.core.projects.errors import ProjectNotFoundError
 from assay.core.projects.service import get_project
 from assay.core.projects.types import Principal, Project, Scope
+from assay.core.requests.service import RequestIdentity
 from assay.dialects.edge.access import bearer_token, caller_with
-from assay.dialects.edge.bodies import BodyError, parse_json
+from assay.dialects.edge.bodies import BodyError, check_json, parse_json
 from assay.dialects.edge.route import EdgeRoute
 from assay.dialects.edge.state import session_of, state_of
 from assay.dialects.posthog.errors import describe_invalid, render_error
+from assay.dialects.posthog.wire import FormFields
 from assay.kit.errors import DomainError
+from assay.kit.storable import find_unstorable, render_path
 
 PREFIXES = ("/api/environments/{project_id}", "/api/projects/{project_id}")
 CURRENT = "@current"
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 _BEARER = HTTPBearer(auto_error=False, description="A personal API key.")
 
@@ -42,6 +47,15 @@ class PosthogRoute(EdgeRoute):
         token = bearer_token(request, advice="Authentication credentials were not provided.")
         return await state_of(request).authenticator.authenticate(session, token)
 
+    async def _identity(self, request: Request) -> RequestIdentity | None:
+        try:
+            return await super()._identity(request)
+        except HTTPException as error:
+            raise BodyError(f"The form cannot be read: {error.detail}") from error
+
+    def check_body(self, body: bytes) -> None:
+        """Nothing yet: whether the body is JSON or a form, ``read_object`` sees, after the object is found."""
+
     def render_error(self, error: DomainError) -> Response:
         """The dialect's four keys."""
         return render_error(error)
@@ -53,6 +67,11 @@ class PosthogRoute(EdgeRoute):
 
 DatasetReader = Annotated[Principal, caller_with(Scope.DATASET_READ)]
 DatasetWriter = Annotated[Principal, caller_with(Scope.DATASET_WRITE)]
+EvaluationReader = Annotated[Principal, caller_with(Scope.EVALUATION_READ)]
+EvaluationWriter = Annotated[Principal, caller_with(Scope.EVALUATION_WRITE)]
+KeyReader = Annotated[Principal, caller_with(Scope.PROVIDER_KEY_READ)]
+KeyWriter = Annotated[Principal, caller_with(Scope.PROVIDER_KEY_WRITE)]
+AnalyticsReader = Annotated[Principal, caller_with(Scope.ANALYTICS_READ)]
 
 
 async def open_project(session: AsyncSession, principal: Principal, reference: str) -> Project:
@@ -70,16 +89,33 @@ async def open_project(session: AsyncSession, principal: Principal, reference: s
 
 
 async def read_object(request: Request) -> dict[str, Any]:
-    """The body, a JSON object; an empty body is an empty object.
+    """The body, a JSON object or a form (P§1.1); an empty body is an empty object.
 
     Raises:
-        BodyError: It is no object.
+        BodyError: It is neither, or holds what cannot be stored.
     """
+    if request.headers.get("content-type", "").startswith(FORMS):
+        return FormFields(await _read_form(request))
     content = await request.body()
+    if content:
+        check_json(content)
     value: Any = parse_json(content) if content else {}
     if not isinstance(value, dict):
         raise BodyError("The body must be a JSON object.")
     return cast("dict[str, Any]", value)
+
+
+async def _read_form(request: Request) -> dict[str, str]:
+    """The fields of a form; of those with the same name, the last. Files are none."""
+    try:
+        form = await request.form()
+    except HTTPException as error:
+        raise BodyError(f"The form cannot be read: {error.detail}") from error
+    fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+    for path, reason in find_unstorable(fields, max_depth=2):
+        shown = render_path(path)
+        raise BodyError(f"{shown}: {reason}", param=shown)
+    return fields
 
 
 def read_uuid(text: str) -> UUID | None:
@@ -90,19 +126,30 @@ def read_uuid(text: str) -> UUID | None:
         return None
 
 
+class ReadingRoute(PosthogRoute):
+    """A route whose verb changes things elsewhere, and here only reads: asking twice does no harm."""
+
+    async def _identity(self, request: Request) -> None:
+        """Nothing to remember the request by."""
+        await request.body()
+
+
 class Resource:
     """A router whose every route answers under both prefixes, with and without a slash at the end."""
 
     def __init__(self, *, tag: str) -> None:
         self.router = APIRouter(tags=[tag], route_class=PosthogRoute, dependencies=[Security(_BEARER)])
 
-    def route(self, method: str, path: str, *, status_code: int = 200) -> Callable[[Handler], Handler]:
+    def route(
+        self, method: str, path: str, *, status_code: int = 200, reads: bool = False
+    ) -> Callable[[Handler], Handler]:
         """Register a handler.
 
         Args:
             method: The verb.
             path: After the prefix, without a slash at its end.
             status_code: Of a success.
+            reads: Whether it changes nothing, whatever its verb.
         """
 
         def register(handler: Handler) -> Handler:
@@ -115,6 +162,7 @@ class Resource:
                         status_code=status_code,
                         response_model=None,
                         include_in_schema=slash == "/",
+                        route_class_override=ReadingRoute if reads else None,
                     )
             return handler
 

@@ -148,6 +148,10 @@ class HogSandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End all workers."""
+        await self.close()
+
+    async def close(self) -> None:
+        """End all workers; for a sandbox that was used without ``async with`` and so started its first one late."""
         while self._idle:
             await self._idle.pop().kill()
 

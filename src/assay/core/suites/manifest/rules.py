@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from assay.core.suites.manifest.errors import Fault
+from assay.core.suites.manifest.judges import judge_faults
 from assay.core.suites.manifest.schema import (
     SCHEMA_VERSION,
     Dataset,
@@ -72,8 +73,10 @@ def _task_faults(task: Task) -> Iterator[Fault]:
         yield from _repeated((metric.id for metric in task.metrics), path="metrics[{}].id", what="metric id")
     if task.preprocess is not None:
         yield from _under("preprocess", _code_faults(task.preprocess))
-    if task.grader is not None:
-        yield from _under("grader", _grader_faults(task.grader))
+    if task.python_grader is not None:
+        yield from _under("grader", _grader_faults(task.python_grader))
+    if task.judge is not None:
+        yield from _under("grader", judge_faults(task.judge))
     yield from metadata_faults(task.metadata, path="metadata")
     yield from syntax_faults(task)
 
@@ -93,7 +96,7 @@ def _repeated(values: Iterable[str], *, path: str, what: str) -> Iterator[Fault]
 
 def _type_faults(task: Task) -> Iterator[Fault]:
     if task.type in _NEEDS_GRADER and task.grader is None:
-        yield Fault("grader", f"is required: nothing built in scores tasks of type {task.type}; add a Python grader")
+        yield Fault("grader", f"is required: nothing built in scores tasks of type {task.type}; add a grader")
     if task.type is TaskType.EMBEDDING:
         if task.embedding is None:
             yield Fault("embedding", "is required by an embedding task; give at least its kind")

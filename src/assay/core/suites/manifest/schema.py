@@ -26,9 +26,11 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     StrictBool,
     StrictInt,
+    Tag,
     model_validator,
 )
 
@@ -44,6 +46,8 @@ MetricId = Annotated[str, Field(min_length=1, max_length=128)]
 Seed = Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1)]
 FewshotCount = Annotated[StrictInt, Field(ge=0, le=100)]
 TimeoutSeconds = Annotated[StrictInt, Field(ge=1, le=600)]
+StrictNumber = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Criteria = Annotated[str, Field(min_length=1, max_length=100_000)]
 Choice = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
@@ -56,6 +60,12 @@ def _at_most(count: int) -> BeforeValidator:
         return value
 
     return BeforeValidator(check)
+
+
+def _grader_type(grader: Any) -> str:
+    """The published manifest has Python graders only, and lets their type be left out."""
+    type_ = cast("dict[str, Any]", grader).get("type") if isinstance(grader, dict) else getattr(grader, "type", None)
+    return "python" if type_ is None else str(type_)
 
 
 def _list_length(value: object) -> int:
@@ -284,10 +294,87 @@ class Grader(PythonPart):
         return ModelAccess.MKA1 if self.contract is GraderContract.MODEL_BACKED else ModelAccess.NONE
 
 
+class JudgeOption(Part):
+    """A category that a judge may choose."""
+
+    key: MetricId
+    label: Annotated[str, Field(max_length=1000)] = ""
+    score: StrictNumber | None = None
+
+
+class BooleanOutput(Part):
+    """Pass or fail."""
+
+    type: Literal["boolean"]
+
+
+class NumericOutput(Part):
+    """A number."""
+
+    type: Literal["numeric"]
+    min: StrictNumber | None = None
+    max: StrictNumber | None = None
+    step: StrictNumber | None = None
+
+
+class CategoricalOutput(Part):
+    """One option, or several."""
+
+    type: Literal["categorical"]
+    options: Annotated[tuple[JudgeOption, ...], Field(min_length=1), _at_most(100)]
+    selection_mode: Literal["single", "multiple"] = "single"
+
+
+JudgeOutput = Annotated[BooleanOutput | NumericOutput | CategoricalOutput, Field(discriminator="type")]
+
+
+class JudgeChecklistItem(Part):
+    """A criterion that is met or not."""
+
+    id: MetricId
+    criteria: Criteria
+    weight: Annotated[StrictNumber, Field(ge=0)] = 1.0
+    gate: StrictBool = False
+
+
+class JudgePair(Part):
+    """A comparison of the answer with the target, in both orders."""
+
+    allows_tie: StrictBool = True
+
+
+class JudgeGrader(Part):
+    """A model that scores: our own kind of grader, beyond the published manifest."""
+
+    type: Literal["judge"]
+    criteria: Criteria | None = None
+    """Required but for a checklist."""
+    output: JudgeOutput | None = None
+    """How a rubric is answered; pass or fail by default."""
+    checklist: Annotated[tuple[JudgeChecklistItem, ...], Field(min_length=1), _at_most(50)] | None = None
+    pairwise: JudgePair | None = None
+    allows_na: StrictBool = False
+    reference: StrictBool | None = None
+    """Whether the judge sees the target: always (rows without one are unscored), never, or where there is one."""
+    context_template: Annotated[str, Field(min_length=1, max_length=100_000)] | None = None
+    """Rendered from the row, and shown to the judge as well."""
+    models: Annotated[tuple[Identifier, ...], Field(min_length=1), _at_most(10)] = ("auto",)
+    """One judge, or a panel; ``auto`` is the run's judge model."""
+    repeats: Annotated[StrictInt, Field(ge=1, le=25)] = 1
+    generation: dict[str, Any] | None = None
+    """Settings of the judge's requests, as of a run's."""
+    metric_id: MetricId = "score"
+
+
 class Preprocessor(PythonPart):
     """User code that changes rows before prompts are rendered."""
 
     contract: PreprocessContract = PreprocessContract.ROW
+
+
+AnyGrader = Annotated[
+    Annotated[Grader, Tag("python")] | Annotated[JudgeGrader, Tag("judge")], Discriminator(_grader_type)
+]
 
 
 class Fewshot(Part):
@@ -344,13 +431,23 @@ class Task(Part):
     choices: Annotated[tuple[Choice, ...], Field(min_length=1), _at_most(1000)] | None = None
     output_extraction: OutputExtraction | None = None
     metrics: Annotated[tuple[Metric, ...], _at_most(100)] | None = None
-    grader: Grader | None = None
+    grader: AnyGrader | None = None
     embedding: EmbeddingConfig | None = None
     preprocess: Preprocessor | None = None
     fewshot: Fewshot | None = None
     num_fewshot: FewshotCount | None = None
     language: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     metadata: dict[str, Any] | None = None
+
+    @property
+    def python_grader(self) -> Grader | None:
+        """The grader, if it is user code."""
+        return self.grader if isinstance(self.grader, Grader) else None
+
+    @property
+    def judge(self) -> JudgeGrader | None:
+        """The grader, if it is a model."""
+        return self.grader if isinstance(self.grader, JudgeGrader) else None
 
     @property
     def effective_fewshot_count(self) -> int:
@@ -375,7 +472,7 @@ class Manifest(Part):
     @property
     def code_file_ids(self) -> tuple[str, ...]:
         """Ids of the files that hold graders and preprocessors, in manifest order, each once."""
-        parts = (part for task in self.tasks for part in (task.preprocess, task.grader) if part is not None)
+        parts = (part for task in self.tasks for part in (task.preprocess, task.python_grader) if part is not None)
         return tuple(dict.fromkeys(part.file_id for part in parts if part.file_id is not None))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from assay.core.suites.manifest.errors import Fault
+from assay.core.suites.manifest.judges import judge_metric_faults
 from assay.core.suites.manifest.schema import (
     Grader,
     GraderContract,
@@ -106,9 +107,10 @@ def _program_faults(task: Task) -> Iterator[Fault]:
             preprocess_program(task.preprocess, task.preprocess.source)
         except SandboxCodeError as exc:
             yield Fault("preprocess.source", exc.message)
-    if task.grader is not None and task.grader.source is not None:
+    grader = task.python_grader
+    if grader is not None and grader.source is not None:
         try:
-            grader_program(task.grader, task.grader.source)
+            grader_program(grader, grader.source)
         except SandboxCodeError as exc:
             yield Fault("grader.source", exc.message)
 
@@ -118,12 +120,17 @@ def _templates(task: Task) -> dict[str, str]:
     if task.fewshot is not None:
         for name in ("prompt_template", "target_template", "example_template"):
             found[f"fewshot.{name}"] = getattr(task.fewshot, name)
+    if task.judge is not None:
+        found["grader.context_template"] = task.judge.context_template
     return {path: text for path, text in found.items() if text is not None}
 
 
 def _metric_faults(task: Task) -> Iterator[Fault]:
     """A metric that nothing can produce would be asked for and silently missing."""
-    if task.grader is not None or not task.metrics:
+    if task.python_grader is not None or not task.metrics:
+        return
+    if task.judge is not None:
+        yield from judge_metric_faults(task.judge, [metric.id for metric in task.metrics])
         return
     try:
         known = (*scorer_for(task.type).metric_ids, *_WHOLE_TASK_METRICS.get(task.type, ()))

@@ -1,7 +1,7 @@
 """agents
 
 Revision: 6abe4c6db6cc
-Follows: 8c1d0f6a2e57
+Follows: a4b1f7c20e93
 Made: 2026-11-26 02:17:14.288904
 """
 
@@ -10,7 +10,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "6abe4c6db6cc"
-down_revision = "8c1d0f6a2e57"
+down_revision = "a4b1f7c20e93"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,1 @@
+"""Taking in what applications send: checking each event by itself, and keeping the good ones at once."""

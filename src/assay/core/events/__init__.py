@@ -1,0 +1,1 @@
+"""Events of production traffic: generations, spans, traces, and the results of judging them."""

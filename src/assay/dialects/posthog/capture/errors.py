@@ -1,0 +1,74 @@
+"""What can be wrong with a body, before any event is looked at, and how this dialect's clients are told (P§6.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assay.kit.errors import InvalidError, LimitError, UnauthenticatedError
+
+
+class UndecodableError(InvalidError):
+    """The body is not what its form says, or no JSON."""
+
+    code = "undecodable"
+
+
+class UnsupportedEncodingError(InvalidError):
+    """The body is compressed in a way that is not read here."""
+
+    code = "unsupported_encoding"
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(
+            f"Bodies in the encoding `{encoding[:32]}` are not read here. Send gzip, deflate, or no compression."
+        )
+
+
+class UnsupportedMediaTypeError(InvalidError):
+    """The body is of a type that this path does not read."""
+
+    code = "unsupported_media_type"
+
+    def __init__(self, media_type: str, known: Sequence[str]) -> None:
+        super().__init__(f"The content type `{media_type[:64]}` is not read here. Send one of {', '.join(known)}.")
+
+
+class InflatedError(LimitError):
+    """The body is larger than allowed once it is decompressed."""
+
+    code = "body_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {limit} bytes once it is decompressed. Send smaller batches.")
+
+
+class MissingTokenError(UnauthenticatedError):
+    """Nothing says which project the events are of."""
+
+    code = "missing_token"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No project token was sent. Send it as `api_key` in the body or as `Authorization: Bearer phc_…`."
+        )
+
+
+class MixedTokensError(UnauthenticatedError):
+    """The events of one request are of several projects."""
+
+    code = "mixed_tokens"
+
+    def __init__(self) -> None:
+        super().__init__("The request holds several project tokens. Send the events of one project at a time.")
+
+
+class InvalidTokenError(UnauthenticatedError):
+    """No project has the token."""
+
+    code = "invalid_token"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No project has this token. Send the project's capture token (`phc_…`), not an API key; "
+            "`assay projects list` shows it."
+        )
