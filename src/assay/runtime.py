@@ -12,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from assay.core.agents.sealing import ToolSealer
 from assay.core.agents.types import AgentPolicy, RunLimits
 from assay.core.files.store import FileStore, open_file_store
+from assay.core.responses.types import ResponseTools
 from assay.db.engine import SessionFactory, open_engine, session_factory
 from assay.gateway.gateway import Gateway, open_gateway
 from assay.kit.errors import UnavailableError
@@ -111,6 +113,16 @@ def agent_policy(settings: Settings) -> AgentPolicy:
         max_cost_usd=agents.max_cost_usd,
     )
     return AgentPolicy(retention=timedelta(days=agents.retention_days), limits=limits, max_depth=agents.max_depth)
+
+
+def response_tools(runtime: Runtime) -> ResponseTools:
+    """What responses are made with."""
+    return ResponseTools(
+        catalog=runtime.gateway.catalog,
+        outbound=outbound_policy(runtime.settings),
+        sealer=ToolSealer(runtime.secrets),
+        policy=agent_policy(runtime.settings),
+    )
 
 
 async def connect_temporal(settings: TemporalSettings, address: str) -> Client:

@@ -32,7 +32,7 @@ from assay.dialects.posthog import app as posthog
 from assay.kit.logging import log_context
 from assay.metrics import REQUEST_SECONDS, REQUESTS
 from assay.outbound.client import GuardedClient
-from assay.runtime import Runtime, agent_policy, outbound_policy
+from assay.runtime import Runtime, agent_policy, outbound_policy, response_tools
 from assay.workflows.schedules.adapter import TemporalClock
 from assay.workflows.schedules.kinds import AGENT_SCHEDULES
 from assay.workflows.schedules.reading import ClockReadings
@@ -69,6 +69,8 @@ def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiSt
             ToolSealer(runtime.secrets),
             lambda schedule_id: clock.id_of(AGENT_SCHEDULES.clock_name(schedule_id)),
         ),
+        responses=response_tools(runtime),
+        embed=runtime.gateway.embed,
         clock=ClockReadings(clock),
     )
 

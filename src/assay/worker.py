@@ -19,13 +19,27 @@ from assay.core.online.breakers import BreakerRule
 from assay.core.online.judging import JudgeRules, Judges
 from assay.core.online.service import wake_overdue
 from assay.core.requests.service import forget_expired
+from assay.core.responses.engine import Engine
+from assay.core.responses.service import sweep_unstored
 from assay.core.runs.lane import LONGEST_LANE, LaneTools
 from assay.core.runs.service import revive_silent_runs
+from assay.core.tools.service import ToolBox
 from assay.core.webhooks.sending import forget_ended, wake_stalled
 from assay.db.session import transaction
 from assay.dialects.mka1.events import render_event
+from assay.dialects.mka1.responses import render_response
 from assay.outbound.client import GuardedClient
-from assay.runtime import Runtime, agent_policy, open_hog_sandbox, open_sandbox, outbound_policy
+from assay.runtime import (
+    Runtime,
+    agent_policy,
+    open_hog_sandbox,
+    open_sandbox,
+    outbound_policy,
+    response_tools,
+)
+from assay.sandbox.contract import Sandbox
+from assay.workflows.agent_run.activities import AgentRunActivities
+from assay.workflows.agent_run.workflow import AgentRunWorkflow, ResponseWorkflow
 from assay.workflows.dispatch import Dispatcher
 from assay.workflows.eval_run.activities import EvalRunActivities
 from assay.workflows.eval_run.workflow import EvalRunWorkflow
@@ -72,6 +86,7 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
         schedules = ScheduleActivities(runtime.sessions, schedule_kinds(runtime), wake_dispatcher=dispatcher.wake)
         await stack.enter_async_context(_background(lambda: _sweep_forever(runtime)))
         await stack.enter_async_context(_background(_reconciler(runtime, dispatcher).run_forever))
+        runs = AgentRunActivities(response_engine(runtime, sandbox), wake_dispatcher=dispatcher.wake)
         task_queue = runtime.settings.temporal.task_queue
         hog = await stack.enter_async_context(open_hog_sandbox())
         await stack.enter_async_context(
@@ -80,13 +95,15 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
                     runtime.temporal,
                     task_queue,
                     workflows=[
+                        AgentRunWorkflow,
                         EvalRunWorkflow,
                         EvaluationBackfillWorkflow,
                         OnlineEvaluationWorkflow,
+                        ResponseWorkflow,
                         ScheduleFireWorkflow,
                         WebhookDeliveryWorkflow,
                     ],
-                    activities=[*activities.all(), *schedules.all(), *backfills.all()],
+                    activities=[*activities.all(), *runs.all(), *schedules.all(), *backfills.all()],
                     slots=MAX_CONCURRENT_ACTIVITIES,
                 ),
                 _temporal_worker(
@@ -102,6 +119,17 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
         )
         _log.info("worker_started", task_queue=task_queue)
         yield dispatcher
+
+
+def response_engine(runtime: Runtime, sandbox: Sandbox) -> Engine:
+    """What responses and agents' runs are carried out with."""
+    return Engine(
+        sessions=runtime.sessions,
+        gateway=runtime.gateway,
+        toolbox=ToolBox(GuardedClient(outbound_policy(runtime.settings)), sandbox),
+        tools=response_tools(runtime),
+        render=render_response,
+    )
 
 
 def _online_workers(runtime: Runtime, task_queue: str, activities: OnlineEvaluationActivities) -> Iterator[Worker]:
@@ -221,5 +249,6 @@ async def _sweep_forever(runtime: Runtime) -> None:
                 await forget_ended(session)
                 await wake_overdue(session)
                 await revive_silent_runs(session)
+                await sweep_unstored(session)
         except Exception:
             _log.exception("sweep_failed")

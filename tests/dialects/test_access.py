@@ -30,6 +30,8 @@ WITHOUT_SCOPE = frozenset({"/api/v1/llm/models", "/api/v1/llm/models/{model_id:p
 """The catalog belongs to the installation: every key may read it, and no key owns any of it."""
 
 AGENTS = "/api/v1/agents"
+RESPONSES = "/api/v1/llm/responses"
+CONVERSATIONS = "/api/v1/llm/conversations"
 
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/llm/evals/suites"): {"json": {"name": "s", "manifest": {}}},
@@ -60,6 +62,13 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
         "json": {"schedule": {"type": "interval", "interval_seconds": 86_400}, "input": "hello"}
     },
     ("POST", f"{AGENTS}/{{agent_id}}/schedules/{{schedule_id}}"): {"json": {"name": "b"}},
+    ("POST", RESPONSES): {"json": {"model": "openai/m", "input": "hello"}},
+    ("POST", f"{RESPONSES}/{{response_id}}"): {"json": {"metadata": {}}},
+    ("POST", f"{RESPONSES}/{{response_id}}/wake"): {"json": {"input": "hello"}},
+    ("POST", CONVERSATIONS): {"json": {}},
+    ("POST", f"{CONVERSATIONS}/{{conversation_id}}"): {"json": {"metadata": {}}},
+    ("POST", f"{CONVERSATIONS}/{{conversation_id}}/items"): {"json": {"items": [{"role": "user", "content": "x"}]}},
+    ("POST", "/api/v1/llm/embeddings"): {"json": {"model": "simulator/embedding", "input": "hello"}},
     ("POST", "/api/v1/llm/files"): {"files": {"file": ("a.txt", b"x")}, "data": {"purpose": "evals"}},
 }
 """Bodies that pass validation, so that what refuses a call is what the test is about."""
@@ -136,8 +145,13 @@ async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str]:
             schedule={"type": "interval", "interval_seconds": 86_400},
             input="hello",
         )
+        response = await client.ask("responses.create", model="openai/m", input="hello")
+        conversation = await client.ask("conversations.create", items=[{"role": "user", "content": "x", "id": "msg_1"}])
     return {
         "agent_id": agent.id,
+        "response_id": response.id,
+        "conversation_id": conversation.id,
+        "item_id": "msg_1",
         "tool_id": tool.id,
         f"{AGENTS}run_id": agent_run.id,
         f"{AGENTS}schedule_id": agent_schedule.id,

@@ -57,6 +57,10 @@ def _agent_run_input(arguments: Mapping[str, Any]) -> agent_run.AgentRunInput:
     return agent_run.AgentRunInput(str(arguments["run_id"]))
 
 
+def _response_input(arguments: Mapping[str, Any]) -> agent_run.Progress:
+    return agent_run.Progress(str(arguments["response_id"]))
+
+
 async def _cancel_nothing(sessions: SessionFactory, arguments: Mapping[str, Any]) -> None:
     """The row was ended by whoever cancelled it."""
 
@@ -77,17 +81,20 @@ async def _cancel_eval_run(sessions: SessionFactory, arguments: Mapping[str, Any
 CANCELLERS: Mapping[str, Callable[[SessionFactory, Mapping[str, Any]], Awaitable[None]]] = {
     eval_run.WORKFLOW: _cancel_eval_run,
     agent_run.WORKFLOW: _cancel_nothing,
+    agent_run.RESPONSE: _cancel_nothing,
 }
 """What to do for the rows of a workflow that Temporal does not know; nothing when they have ended."""
 INPUTS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     eval_run.WORKFLOW: _eval_run_input,
     agent_run.WORKFLOW: _agent_run_input,
+    agent_run.RESPONSE: _response_input,
     evaluation_backfill.WORKFLOW: _evaluation_backfill_input,
     online_evaluation.WORKFLOW: _online_evaluation_input,
     webhook_delivery.WORKFLOW: _webhook_delivery_input,
 }
 SIGNALS: Mapping[str, str] = {
     agent_run.WORKFLOW: agent_run.WAKE,
+    agent_run.RESPONSE: agent_run.WAKE,
     online_evaluation.WORKFLOW: online_evaluation.WAKE,
     webhook_delivery.WORKFLOW: webhook_delivery.WAKE,
 }

@@ -29,6 +29,7 @@ from assay.core.projects.models import OrganizationRow
 from assay.core.projects.service import create_organization
 from assay.core.projects.types import Principal
 from assay.core.requests.models import RememberedRequestRow
+from assay.core.responses.types import ResponseTools
 from assay.core.schedules.types import Schedule
 from assay.core.webhooks.types import WebhookTools
 from assay.db.engine import SessionFactory
@@ -37,6 +38,7 @@ from assay.dialects.edge.route import EdgeRoute
 from assay.dialects.edge.state import AgentTools, ApiState, session_of, state_of
 from assay.dialects.mka1.errors import describe_invalid, render_error
 from assay.gateway.catalog import Catalog
+from assay.gateway.types import EmbeddingReply
 from assay.kit.errors import ConflictError, DomainError
 from assay.outbound.client import GuardedClient
 from assay.outbound.policy import OutboundPolicy
@@ -141,6 +143,8 @@ async def http(
         wake_dispatcher=surroundings.wake,
         webhooks=WebhookTools(OutboundPolicy.of([], []), None),
         agents=AgentTools(AgentPolicy(), ToolSealer(None), str),
+        responses=ResponseTools(Catalog(()), OutboundPolicy(), ToolSealer(None), AgentPolicy()),
+        embed=_no_embedding,
         judges=JudgeTools(Catalog(()), None),
         provider_keys=KeyTools(KeyChecker(GuardedClient(OutboundPolicy())), None),
         clock=_NoClock(),
@@ -148,6 +152,10 @@ async def http(
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
+
+
+async def _no_embedding(*_: object, **__: object) -> EmbeddingReply:
+    raise AssertionError("no route of this test embeds")
 
 
 class _NoClock:

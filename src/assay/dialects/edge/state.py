@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -17,10 +17,12 @@ from assay.core.files.store import FileStore
 from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
 from assay.core.projects.types import Principal
+from assay.core.responses.types import ResponseTools
 from assay.core.schedules.types import ClockReader
 from assay.core.webhooks.types import WebhookTools
 from assay.db.engine import SessionFactory
 from assay.gateway.catalog import Catalog
+from assay.gateway.types import EmbeddingReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class ApiState:
     webhooks: WebhookTools
     """Checks where webhooks may go, and encrypts their secrets."""
     agents: AgentTools
+    responses: ResponseTools
+    """What responses are made with."""
+    embed: Callable[..., Awaitable[EmbeddingReply]]
+    """Asks a model for vectors."""
     judges: JudgeTools
     """Finds the key that a judge may use."""
     provider_keys: KeyTools

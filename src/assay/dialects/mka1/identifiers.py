@@ -26,6 +26,7 @@ class Prefix(StrEnum):
     AGENT_SCHEDULE = "agsch_"
     FUNCTION_TOOL = "aftool_"
     RESPONSE = "resp_"
+    CONVERSATION = "conv_"
     ORGANIZATION = "org_"
     TEAM = "team_"
     USER = "user_"

@@ -1,1 +1,1 @@
-"""The durable workflow that carries an agent's run out."""
+"""Carrying out responses and agents' runs durably."""
