@@ -1,7 +1,8 @@
 """Agents as candidates of a run (see ``agentmodels``).
 
-Each sample is one run of the agent, known by the sample and the execution: a lane that takes a sample up again, after its
-worker was killed, finds the agent's run where it is and waits for it. What the agent did becomes the sample's trajectory.
+Each sample is one run of the agent, known by the sample and the execution: a lane that takes a sample up again, after
+its worker was killed, finds the agent's run where it is and waits for it. What the agent did becomes the sample's
+trajectory.
 """
 
 from __future__ import annotations
@@ -90,12 +91,9 @@ def fault_of(run: AgentRun) -> dict[str, Any] | None:
     details = {"agent_run_id": str(run.id), "status": run.status.value}
     if run.error is not None:
         return {**run.error, **details}
-    reason = ((run.response or {}).get("incomplete_details") or {}).get("reason")
-    return {
-        "code": f"agent_run_{run.status.value}",
-        "message": reason or f"The agent's run is {run.status}.",
-        **details,
-    }
+    incomplete: Mapping[str, Any] = (run.response or {}).get("incomplete_details") or {}
+    message = incomplete.get("reason") or f"The agent's run is {run.status.value}."
+    return {"code": f"agent_run_{run.status.value}", "message": message, **details}
 
 
 def to_step(step: RunStep) -> dict[str, Any]:
