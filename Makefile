@@ -1,6 +1,6 @@
 # The daily commands. Each is one line that also works when typed by hand.
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test soak bench lint format types imports check docs openapi recording
+.PHONY: help install dev demo test soak bench statistics lint format types imports check docs openapi recording
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,9 @@ soak: ## Long load and soak tests
 bench: ## Throughput of evaluation runs against a bare loop
 	uv run python -m benchmarks.eval_run
 
+statistics: ## Measure coverage and error rates of the statistics anew, and write them into the docs
+	uv run python -m benchmarks.statistics
+
 lint: ## Form and lint
 	uv run ruff format --check .
 	uv run ruff check .
@@ -44,6 +47,7 @@ docs: openapi ## Write the pages and documents that are made from the program an
 
 openapi: ## Write the OpenAPI document of each dialect anew
 	uv run python -m assay.dialects.mka1.openapi docs/openapi/mka1.json
+	uv run python -m assay.dialects.overmind.openapi docs/openapi/overmind.json
 
 recording: ## Record the demo anew as the picture in the README
 	uv run python docs/images/record.py

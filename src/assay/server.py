@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import structlog
 from fastapi import FastAPI, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
@@ -28,11 +29,15 @@ from assay.dialects.edge.state import AgentTools, ApiState
 from assay.dialects.mka1 import app as mka1
 from assay.dialects.mka1 import openapi
 from assay.dialects.mka1.errors import envelope
+from assay.dialects.overmind import app as overmind
+from assay.dialects.overmind import openapi as overmind_openapi
+from assay.dialects.overmind.errors import render_status
 from assay.dialects.posthog import app as posthog
 from assay.kit.logging import log_context
 from assay.metrics import REQUEST_SECONDS, REQUESTS
 from assay.outbound.client import GuardedClient
 from assay.runtime import Runtime, agent_policy, outbound_policy, response_tools
+from assay.sandbox.hog import HogSandbox
 from assay.workflows.schedules.adapter import TemporalClock
 from assay.workflows.schedules.kinds import AGENT_SCHEDULES
 from assay.workflows.schedules.reading import ClockReadings
@@ -61,8 +66,9 @@ def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiSt
             folder=settings.imports.folder,
         ),
         wake_dispatcher=wake_dispatcher,
-        judges=JudgeTools(runtime.gateway.catalog, runtime.secrets),
+        judges=JudgeTools(runtime.gateway.catalog, runtime.secrets, settings.online.judge_provider),
         provider_keys=KeyTools(KeyChecker(GuardedClient(outbound_policy(settings))), runtime.secrets),
+        hog=HogSandbox(),
         webhooks=WebhookTools(outbound_policy(settings), runtime.secrets),
         agents=AgentTools(
             agent_policy(settings),
@@ -90,6 +96,7 @@ def create_app(open_state: OpenState) -> FastAPI:
                 yield
             finally:
                 await state.history.close()
+                await state.hog.close()
 
     app = FastAPI(
         title="Assay",
@@ -99,9 +106,16 @@ def create_app(open_state: OpenState) -> FastAPI:
         docs_url="/docs",
         redoc_url=None,
     )
-    for router in (*mka1.routers(), *posthog.routers(), *posthog.capture_routers()):
+    for router in (
+        *mka1.routers(),
+        *posthog.routers(),
+        *posthog.capture_routers(),
+        *overmind.routers(),
+    ):
         app.include_router(router)
-    _add_document(app, "mka1", openapi.document)
+    _add_document(app, "/openapi/mka1.json", openapi.document)
+    _add_document(app, "/openapi/overmind.json", overmind_openapi.document)
+    _add_document(app, "/api/schema/", overmind_openapi.document)
     _add_operations(app)
     app.add_exception_handler(HTTPException, _render_http_exception)
     app.add_exception_handler(Exception, _render_unexpected)
@@ -109,8 +123,8 @@ def create_app(open_state: OpenState) -> FastAPI:
     return app
 
 
-def _add_document(app: FastAPI, dialect: str, document: Callable[[], dict[str, Any]]) -> None:
-    @app.get(f"/openapi/{dialect}.json", include_in_schema=False)
+def _add_document(app: FastAPI, path: str, document: Callable[[], dict[str, Any]]) -> None:
+    @app.get(path, include_in_schema=False)
     async def openapi_document() -> JSONResponse:
         """The dialect's own OpenAPI document, for client generators."""
         return JSONResponse(document())
@@ -121,6 +135,16 @@ def _add_operations(app: FastAPI) -> None:
     async def healthz() -> PlainTextResponse:
         """The process is alive."""
         return PlainTextResponse("ok")
+
+    @app.get("/health", include_in_schema=False)
+    async def health() -> JSONResponse:
+        """The same, as the clients of the ``overmind`` dialect ask for it (O§2.8)."""
+        return JSONResponse({"status": "healthy"})
+
+    @app.get("/api/docs/", include_in_schema=False)
+    async def explore() -> Response:
+        """The dialect's operations, to be tried out."""
+        return get_swagger_ui_html(openapi_url="/api/schema/", title="Assay: overmind")
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz(request: Request) -> Response:
@@ -143,6 +167,10 @@ async def _render_http_exception(request: Request, error: Exception) -> Response
     """Paths and verbs that no route has, in the envelope that every dialect's client can read."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
+    if overmind.owns(request.url.path):
+        response = render_status(status)
+        response.headers.update(headers or {})
+        return response
     known = {404: ("No such path.", "not_found_error"), 405: ("This path has no such method.", "invalid_request_error")}
     message, word = known.get(status, (str(getattr(error, "detail", error)), "invalid_request_error"))
     return JSONResponse(envelope(message, kind_word=word), status, headers)
@@ -151,6 +179,8 @@ async def _render_http_exception(request: Request, error: Exception) -> Response
 async def _render_unexpected(request: Request, error: Exception) -> Response:
     """A fault of ours: the reader gets an id to quote, the log gets everything."""
     request_id = str(request.scope.get("request_id", ""))
+    if overmind.owns(request.url.path):
+        return render_status(500, error_id=request_id)
     body = envelope(f"Internal error. Quote request id {request_id}.", kind_word="internal_error")
     return JSONResponse(body, 500, {"X-Request-Id": request_id})
 

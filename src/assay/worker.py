@@ -46,6 +46,8 @@ from assay.workflows.eval_run.activities import EvalRunActivities
 from assay.workflows.eval_run.workflow import EvalRunWorkflow
 from assay.workflows.evaluation_backfill.activities import BackfillActivities
 from assay.workflows.evaluation_backfill.workflow import EvaluationBackfillWorkflow
+from assay.workflows.job.activities import JobActivities
+from assay.workflows.job.workflow import JobWorkflow
 from assay.workflows.online_evaluation import shared as online
 from assay.workflows.online_evaluation.activities import OnlineEvaluationActivities
 from assay.workflows.online_evaluation.workflow import OnlineEvaluationWorkflow
@@ -86,6 +88,7 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
         activities = EvalRunActivities(tools, runtime.files, wake_dispatcher=dispatcher.wake, longest_lane=longest_lane)
         backfills = BackfillActivities(runtime.sessions, wake_dispatcher=dispatcher.wake)
         schedules = ScheduleActivities(runtime.sessions, schedule_kinds(runtime), wake_dispatcher=dispatcher.wake)
+        jobs = JobActivities(runtime.sessions, runtime.gateway)
         await stack.enter_async_context(_background(lambda: _sweep_forever(runtime)))
         await stack.enter_async_context(_background(_reconciler(runtime, dispatcher).run_forever))
         runs = AgentRunActivities(response_engine(runtime, sandbox), wake_dispatcher=dispatcher.wake)
@@ -100,12 +103,13 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
                         AgentRunWorkflow,
                         EvalRunWorkflow,
                         EvaluationBackfillWorkflow,
+                        JobWorkflow,
                         OnlineEvaluationWorkflow,
                         ResponseWorkflow,
                         ScheduleFireWorkflow,
                         WebhookDeliveryWorkflow,
                     ],
-                    activities=[*activities.all(), *runs.all(), *schedules.all(), *backfills.all()],
+                    activities=[*activities.all(), *runs.all(), *schedules.all(), *backfills.all(), *jobs.all()],
                     slots=MAX_CONCURRENT_ACTIVITIES,
                 ),
                 _temporal_worker(

@@ -15,6 +15,7 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Route
+from tests.support.calibrations import calibrate, judged_run
 from tests.support.live import LiveServer
 from tests.support.mka1 import Answer, Client, Mode, check_envelope, make_suite, upload
 from tests.support.tenants import Tenants
@@ -41,6 +42,11 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/llm/evals/suites/{suite_id}/tokens/measure"): {"json": {}},
     ("POST", "/api/v1/llm/evals/runs/{run_id}/trials"): {"json": {"trials": []}},
     ("PUT", "/api/v1/llm/evals/runs/{run_id}/samples/{sample_index}/trajectory"): {"json": {"steps": []}},
+    ("POST", "/api/v1/llm/evals/labels"): {
+        "json": {"labels": [{"subject": {"kind": "event", "id": "0" * 32}, "metric": "score", "value": 1}]}
+    },
+    ("POST", "/api/v1/llm/evals/labels/import"): {"json": {"file_id": f"file_{'0' * 32}"}},
+    ("POST", "/api/v1/llm/evals/calibrations"): {"json": {"judge_version": "v"}},
     ("PATCH", "/api/v1/llm/evals/schedules/{schedule_id}"): {"json": {}},
     ("POST", "/api/v1/llm/evals/imports/agent-run"): {
         "json": {"suite_id": "{suite_id}", "agent_name": "a", "model": "m"}
@@ -147,6 +153,8 @@ async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str]:
         )
         response = await client.ask("responses.create", model="openai/m", input="hello")
         conversation = await client.ask("conversations.create", items=[{"role": "user", "content": "x", "id": "msg_1"}])
+        judged = await judged_run(client)
+        calibration = await calibrate(client, judged)
     return {
         "agent_id": agent.id,
         "response_id": response.id,
@@ -163,6 +171,8 @@ async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str]:
         "sample_index": "0",
         "org_id": f"org_{'0' * 32}",
         "schedule_id": schedule.id,
+        "calibration_id": calibration["id"],
+        "label_id": calibration["label_id"],
         "delivery_id": f"evt_{'0' * 32}",
     }
 

@@ -21,7 +21,10 @@ from tests.docs.pages import PAGES, ROOT, read
 
 import assay.metrics
 from assay.core import metadata
+from assay.core.capture import types as capture
+from assay.core.capture import validation
 from assay.core.datasets import reading
+from assay.core.events import service as events
 from assay.core.files import service as files
 from assay.core.projects import service as projects
 from assay.core.projects.types import MAX_DELEGATE_LENGTH
@@ -35,6 +38,7 @@ from assay.dialects.edge.statuses import STATUS_OF_KIND
 from assay.dialects.mka1 import app, query
 from assay.dialects.mka1.errors import TYPE_OF_KIND
 from assay.dialects.mka1.identifiers import Prefix
+from assay.dialects.posthog.capture import route as routes
 from assay.gateway import generation
 from assay.gateway.providers import transport
 from assay.kit.errors import ErrorKind
@@ -45,6 +49,7 @@ from assay.workflows.eval_run import shared
 
 OPERATING = read(ROOT / "docs" / "operating.md")
 DIALECTS = read(ROOT / "docs" / "dialects.md")
+TRAFFIC = read(ROOT / "docs" / "traffic.md")
 ARCHITECTURE = read(ROOT / "docs" / "architecture.md")
 
 MIB, KIB = 1024 * 1024, 1024
@@ -130,6 +135,15 @@ def test_a_manifest_takes_as_many_tasks_as_the_page_says() -> None:
         (ARCHITECTURE, f"is free after {seconds(ledger.LEASE)} s"),
         (ARCHITECTURE, f"after {shared.DEFAULT_ACTIVITIES_PER_EXECUTION} lane activities"),
         (ARCHITECTURE, f"{requests.UNKEYED_LIFETIME.total_seconds():g} seconds at most"),
+        (TRAFFIC, f"{capture.MAX_EVENTS:,} events, an event at most {capture.MAX_EVENT_BYTES // 2**20} MiB"),
+        (TRAFFIC, f"1 to {capture.MAX_NAME_CHARACTERS} characters"),
+        (TRAFFIC, f"cut after {capture.MAX_DISTINCT_ID_CHARACTERS} characters"),
+        (TRAFFIC, f"more than {validation.MAX_AHEAD.total_seconds() / 3600:g} hours ahead"),
+        (TRAFFIC, f"up to {events.MAX_PERSON_BYTES // 1024} KiB"),
+        (TRAFFIC, f"looks at {events.MAX_EXAMINED:,} events"),
+        (TRAFFIC, f"{events.MAX_PAGE_BYTES // 2**20} MiB of properties"),
+        (TRAFFIC, f"the first {events.MAX_TRACE_EVENTS:,} events"),
+        (TRAFFIC, f"{routes.BATCH_BYTES // 2**20} MiB, {routes.AI_BYTES // 2**20} MiB"),
         (DIALECTS, f"1 to {types.MAX_CONCURRENCY:,}"),
         (DIALECTS, f"within {requests.UNKEYED_LIFETIME.total_seconds():g} seconds"),
     ],

@@ -10,6 +10,7 @@ from assay.scoring.clusters import (
     ClusterCorrection,
     cluster_bootstrap_interval,
     clustered_mean,
+    clustered_mean_from_sums,
 )
 from assay.scoring.statistics import t_interval
 
@@ -116,3 +117,24 @@ def test_impossible_arguments_are_refused() -> None:
         cluster_bootstrap_interval([1, float("nan")], "ab")
     with pytest.raises(ValueError, match="level"):
         clustered_mean([1, 2], "ab", level=95)
+
+
+@pytest.mark.parametrize(
+    ("values", "clusters"),
+    [([1.0, 0.0, 1.0, 1.0, 0.0], [0, 0, 1, 2, 2]), ([0.5, 0.5], [0, 1]), ([0.1] * 6, [0, 0, 1, 1, 2, 2]), ([1.0], [0])],
+)
+def test_sums_of_a_database_say_the_same(values: list[float], clusters: list[int]) -> None:
+    mean = sum(values) / len(values)
+    places = set(clusters)
+    squares = sum(sum(v - mean for v, c in zip(values, clusters, strict=True) if c == place) ** 2 for place in places)
+    for correction in ClusterCorrection:
+        found = clustered_mean_from_sums(
+            n=len(values), mean=mean, clusters=len(places), squares=squares, correction=correction
+        )
+        expected = clustered_mean(values, clusters, correction=correction)
+        assert found is not None
+        assert expected is not None
+        assert (found.n, found.clusters) == (expected.n, expected.clusters)
+        assert found.error == pytest.approx(expected.error)
+        assert found.interval == (None if expected.interval is None else pytest.approx(expected.interval))
+    assert clustered_mean_from_sums(n=0, mean=0, clusters=0, squares=0) is None

@@ -1,12 +1,13 @@
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from types import ModuleType
 
 import pytest
 
 from assay.scoring.errors import MathComparisonError, MathTimeoutError
 from assay.scoring.mathematics import LONGEST_ANSWER, LONGEST_TARGET, MathProcess, MathReader
-from assay.scoring.mathworker import Verdict, as_latex
+from assay.scoring.mathworker import Verdict, as_latex, let_failures_through
 from assay.scoring.scorers import AnswerFault, MathScorer, Scored, ScoredOutput, Unscored, UnscoredReason, scorer_for
 
 
@@ -136,3 +137,32 @@ def test_a_process_that_ended_is_a_failure_and_not_a_score(process: MathProcess)
 )
 def test_bare_expressions_are_set_between_dollars(text: str, latex: str) -> None:
     assert as_latex(text) == latex
+
+
+def deep(levels: int) -> str:
+    r"""``\sqrt{1+\sqrt{1+…}}``: longer to read than Python's stack is high."""
+    text = "1"
+    for _ in range(levels):
+        text = rf"\sqrt{{1+{text}}}"
+    return f"${text}$"
+
+
+def test_what_the_library_keeps_to_itself_is_a_failure_and_not_a_score() -> None:
+    patient = MathProcess(seconds=50)
+    try:
+        with pytest.raises(MathComparisonError, match="RecursionError"):
+            MathScorer(MathReader(patient)).score(ScoredOutput("", deep(60), "2"))
+    finally:
+        patient.close()
+
+
+def test_which_errors_pass_through() -> None:
+    module = ModuleType("library")
+    exec("def run(error):\n    try:\n        raise error\n    except Exception:\n        return False", module.__dict__)
+    assert module.run(MemoryError()) is False
+    let_failures_through(module)
+    for kept in (ValueError(), NotImplementedError(), ZeroDivisionError(), TypeError()):
+        assert module.run(kept) is False
+    for passed in (MemoryError(), RecursionError()):
+        with pytest.raises(type(passed)):
+            module.run(passed)

@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 
 from assay.scoring.repeats import (
+    PassEstimator,
+    RepeatEstimate,
     mean_mean_of_k,
     mean_of_k,
     mean_pass_at_k,
     mean_pass_hat_k,
     pass_at_k,
     pass_hat_k,
+    passes_estimate,
 )
+from assay.scoring.statistics import t_interval
 
 
 @pytest.mark.parametrize(
@@ -87,3 +91,24 @@ def test_impossible_arguments_are_refused() -> None:
         pass_hat_k(3, 2, 1)
     with pytest.raises(ValueError, match="finite"):
         mean_of_k([math.nan], 1)
+
+
+@pytest.mark.parametrize("estimator", [pass_at_k, pass_hat_k])
+def test_estimates_from_counts_of_alike_items(estimator: PassEstimator) -> None:
+    # Three items with 1 of 4, two with 4 of 4, and one with a single repeat, which k = 2 leaves out.
+    counts = {(1, 4): 3, (4, 4): 2, (1, 1): 1}
+    found = passes_estimate(counts, 2, estimator)
+    values = [estimator(1, 4, 2)] * 3 + [1.0] * 2
+    mean = sum(value or 0.0 for value in values) / 5
+    assert (found.mean, found.items, found.left_out) == (pytest.approx(mean), 5, 1)
+    variance = sum(((value or 0.0) - mean) ** 2 for value in values) / 4
+    expected = t_interval(mean, variance, 5)
+    assert expected is not None
+    assert found.interval == pytest.approx((max(0.0, expected.low), min(1.0, expected.high)))
+
+
+def test_estimates_from_too_few_counts() -> None:
+    assert passes_estimate({}, 1, pass_at_k) == RepeatEstimate(None, 0, 0)
+    assert passes_estimate({(1, 1): 4}, 2, pass_at_k) == RepeatEstimate(None, 0, 4)
+    assert passes_estimate({(1, 2): 1}, 1, pass_at_k) == RepeatEstimate(0.5, 1, 0)
+    assert passes_estimate({(2, 2): 9}, 1, pass_at_k) == RepeatEstimate(1.0, 9, 0), "alike: no interval of no width"

@@ -156,7 +156,7 @@ class Traffic:
         async def check() -> Counter[Any]:
             found = await self.outcomes(evaluator)
             assert sum(found.values()) == count, found
-            assert (None, None) not in found, found
+            assert all(outcome is not None for outcome, _ in found), found
             return found
 
         return await eventually(check, timeout=timeout)

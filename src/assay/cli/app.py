@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from assay.cli import demo, doctor, keys, migrate, models, projects, run, runs, schedules, serve, webhooks
+from assay.cli import compare, demo, doctor, keys, migrate, models, projects, run, runs, schedules, serve, webhooks
 
 app = typer.Typer(
     name="assay",
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(run.run)
+app.command()(compare.compare)
 app.add_typer(runs.app, name="runs")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(webhooks.app, name="webhooks")

@@ -20,6 +20,9 @@ Models = Annotated[list[str], typer.Option("--model", "-m", help="Model to evalu
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="Task to run, instead of all. Repeatable.")]
 Concurrency = Annotated[int | None, typer.Option(min=1, max=1024, help="Most model calls at a time.")]
 MaxSamples = Annotated[int | None, typer.Option(min=1, help="Only the first rows of each task.")]
+Repeats = Annotated[
+    int | None, typer.Option(min=1, max=100, help="Ask each prompt so often, for pass@k, pass^k and their intervals.")
+]
 JudgeModel = Annotated[str | None, typer.Option(help="What `auto` means in graders.")]
 EmbeddingModel = Annotated[str | None, typer.Option(help="What `auto` means in graders' embeddings.")]
 Generation = Annotated[
@@ -43,6 +46,7 @@ def run(
     tasks: Tasks = None,
     concurrency: Concurrency = None,
     max_samples: MaxSamples = None,
+    repeats: Repeats = None,
     judge_model: JudgeModel = None,
     embedding_model: EmbeddingModel = None,
     generation: Generation = None,
@@ -72,6 +76,7 @@ def run(
         "task_ids": tasks or None,
         "concurrency": concurrency,
         "max_samples_per_task": max_samples,
+        "repeats": repeats,
         "judge_model": judge_model,
         "embedding_model": embedding_model,
         "generation": command.parse_generation(generation or ()) or None,

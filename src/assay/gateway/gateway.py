@@ -245,6 +245,15 @@ class Gateway:
             tuple(attempts),
         )
 
+    async def price(self, model: str, usage: Usage, role: ModelRole = ModelRole.CANDIDATE) -> Decimal | None:
+        """What a call of this size would cost in dollars; None when no price is known.
+
+        Raises:
+            UnknownModelError: There is no such model.
+        """
+        channel = await self._find_channel(model, role)
+        return self._pricer.cost(channel.model, usage)
+
     def limiter(self, model: str, role: ModelRole = ModelRole.CANDIDATE) -> AdaptiveLimiter | None:
         """The limiter that guards a model, for whoever shows its state; None before the first call."""
         channel = self._channels.get(self.catalog.resolve(model, role))

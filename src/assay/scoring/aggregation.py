@@ -35,6 +35,8 @@ class IntervalMethod(StrEnum):
     WILSON = "wilson"
     STUDENT_T = "student_t"
     BOOTSTRAP_PERCENTILE = "bootstrap_percentile"
+    CLUSTERED_T = "clustered_student_t"
+    """Repeats of one item count as one cluster; see `assay.scoring.clusters`."""
     NONE = "none"
 
 

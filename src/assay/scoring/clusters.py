@@ -87,10 +87,43 @@ def clustered_mean(
         return None
     mean = float(sums.sum() / n)
     error = _standard_error(sums, sums - sizes * mean, n, correction)
-    if not error:
-        return ClusteredMean(mean, n, count, error, None, correction)
-    half = student_quantile((1 + level) / 2, count - 1) * error
-    return ClusteredMean(mean, n, count, error, Interval(mean - half, mean + half), correction)
+    return ClusteredMean(mean, n, count, error, _interval(mean, error, count, level), correction)
+
+
+def clustered_mean_from_sums(
+    *,
+    n: int,
+    mean: float,
+    clusters: int,
+    squares: float,
+    level: float = DEFAULT_LEVEL,
+    correction: ClusterCorrection = ClusterCorrection.CR1,
+) -> ClusteredMean | None:
+    """`clustered_mean` from what a database has already summed up, with its formula, source and short cases.
+
+    Args:
+        n: Samples.
+        mean: Of all of them.
+        clusters: How many there are.
+        squares: ``Σ_g (Σ_{i in g} (y_i - mean))²``.
+        level: Between 0 and 1, both excluded.
+        correction: Of the variance.
+
+    Raises:
+        ValueError: An argument is out of range or not finite.
+    """
+    check_share("level", level)
+    if not (math.isfinite(mean) and math.isfinite(squares) and squares >= 0 and 0 <= clusters <= n):
+        raise ValueError(f"mean {mean}, squares {squares}, {clusters} clusters of n = {n}: out of range")
+    if n == 0:
+        return None
+    if clusters < 2:
+        return ClusteredMean(mean, n, clusters, None, None, correction)
+    factor = clusters / (clusters - 1) if correction is ClusterCorrection.CR1 else 1.0
+    # What is left of equal values is rounding.
+    is_rounding = squares <= (1e-12 * abs(mean) * n) ** 2
+    error = 0.0 if is_rounding else math.sqrt(factor * squares) / n
+    return ClusteredMean(mean, n, clusters, error, _interval(mean, error, clusters, level), correction)
 
 
 def cluster_bootstrap_interval(
@@ -144,6 +177,13 @@ def _cluster_sums(values: Sequence[float] | FloatArray, clusters: Sequence[Hasha
     index = np.array([places.setdefault(cluster, len(places)) for cluster in clusters], dtype=np.intp)
     sums = np.bincount(index, weights=array, minlength=len(places)).astype(np.float64)
     return sums, np.bincount(index, minlength=len(places)).astype(np.float64)
+
+
+def _interval(mean: float, error: float | None, clusters: int, level: float) -> Interval | None:
+    if not error:
+        return None
+    half = student_quantile((1 + level) / 2, clusters - 1) * error
+    return Interval(mean - half, mean + half)
 
 
 def _standard_error(sums: FloatArray, residuals: FloatArray, n: int, correction: ClusterCorrection) -> float | None:

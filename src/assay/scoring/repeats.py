@@ -7,13 +7,16 @@ repeats has no estimate, and is counted, not guessed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from assay.scoring.distributions import finite_array
+from assay.scoring.statistics import DEFAULT_LEVEL, Interval, t_interval
 
 _Result = TypeVar("_Result", bool, float)
+PassEstimator = Callable[[int, int, int], float | None]
+"""From passes, repeats and k: `pass_at_k` or `pass_hat_k`."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class RepeatEstimate:
     mean: float | None
     items: int
     left_out: int
+    interval: Interval | None = None
+    """Of the mean, over items as the independent units (`t_interval`), cut to what the mean can be."""
 
 
 def pass_at_k(passes: int, n: int, k: int) -> float | None:
@@ -108,6 +113,43 @@ def mean_pass_hat_k(items: Sequence[Sequence[bool]], k: int) -> RepeatEstimate:
         ValueError: ``k`` is below 1.
     """
     return _over_items(items, lambda item: pass_hat_k(sum(item), len(item), k))
+
+
+def passes_estimate(
+    counts: Mapping[tuple[int, int], int], k: int, estimate: PassEstimator, *, level: float = DEFAULT_LEVEL
+) -> RepeatEstimate:
+    """`mean_pass_at_k` or `mean_pass_hat_k` with an interval, from counts of items that are alike.
+
+    The interval is Student's over the items' estimates, since items are independent and repeats of one are not; it is
+    cut to 0 to 1. No items: nothing. One item, or items that all are alike: no interval. Two: valid and very wide.
+
+    Args:
+        counts: Number of items by (passes, repeats).
+        k: Tries, at least 1.
+        estimate: `pass_at_k` or `pass_hat_k`.
+        level: Between 0 and 1, both excluded.
+
+    Raises:
+        ValueError: A count or an argument is out of range.
+    """
+    values: list[tuple[float, int]] = []
+    left_out = 0
+    for (passes, repeats), items in counts.items():
+        value = estimate(passes, repeats, k)
+        if value is None:
+            left_out += items
+        else:
+            values.append((value, items))
+    n = sum(items for _, items in values)
+    if n == 0:
+        return RepeatEstimate(None, 0, left_out)
+    mean = math.fsum(value * items for value, items in values) / n
+    squares = math.fsum(items * (value - mean) ** 2 for value, items in values)
+    alike = len({value for value, _ in values}) == 1
+    interval = None if alike else t_interval(mean, squares / (n - 1), n, level=level)
+    if interval is not None:
+        interval = Interval(max(0.0, interval.low), min(1.0, interval.high))
+    return RepeatEstimate(mean, n, left_out, interval)
 
 
 def mean_mean_of_k(items: Sequence[Sequence[float]], k: int) -> RepeatEstimate:

@@ -35,6 +35,8 @@ class Comparison:
     verdict: Verdict
     n: int
     difference: float | None
+    deviation: float | None
+    """Standard deviation of the differences."""
     interval: Interval | None
     interval_method: IntervalMethod
     p: float | None
@@ -87,11 +89,19 @@ def compare_paired(
     difference = paired_difference(a, b, level=1 - alpha, method=interval_method, seed=seed)
     test = paired_test(a, b, flips=flips, seed=seed)
     if difference is None or test is None:
-        return Comparison(Verdict.NOT_DECIDED, 0, None, None, interval_method, None, None, None)
+        return Comparison(Verdict.NOT_DECIDED, 0, None, None, None, interval_method, None, None, None)
     verdict = _verdict(difference, test, alpha, higher_is_better)
     missing = _more_items(difference, effect, alpha, power) if verdict is Verdict.NOT_DECIDED else None
     return Comparison(
-        verdict, test.n, difference.mean, difference.interval, interval_method, test.p, test.method, missing
+        verdict,
+        test.n,
+        difference.mean,
+        difference.deviation,
+        difference.interval,
+        interval_method,
+        test.p,
+        test.method,
+        missing,
     )
 
 

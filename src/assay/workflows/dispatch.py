@@ -19,6 +19,7 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from assay.core.jobs.work.running import cancel_job
 from assay.core.outbox.service import forget, is_pending, lease_due, postpone
 from assay.core.outbox.types import Action, OutboxEntry, WorkflowCommand
 from assay.core.runs.ending import mark_cancelled
@@ -29,6 +30,7 @@ from assay.db.session import transaction
 from assay.workflows.agent_run import shared as agent_run
 from assay.workflows.eval_run import shared as eval_run
 from assay.workflows.evaluation_backfill import shared as evaluation_backfill
+from assay.workflows.job import shared as job
 from assay.workflows.online_evaluation import shared as online_evaluation
 from assay.workflows.schedules.adapter import TemporalClock
 from assay.workflows.schedules.kinds import CLOCKS
@@ -73,6 +75,15 @@ def _evaluation_backfill_input(arguments: Mapping[str, Any]) -> evaluation_backf
     return evaluation_backfill.BackfillInput(str(arguments["backfill_id"]))
 
 
+def _job_input(arguments: Mapping[str, Any]) -> job.JobInput:
+    return job.JobInput(str(arguments["job_id"]), int(arguments["execution"]))
+
+
+async def _cancel_job(sessions: SessionFactory, arguments: Mapping[str, Any]) -> None:
+    reference = _job_input(arguments)
+    await cancel_job(sessions, job_id=UUID(reference.job_id), execution=reference.execution)
+
+
 async def _cancel_eval_run(sessions: SessionFactory, arguments: Mapping[str, Any]) -> None:
     reference = _eval_run_input(arguments)
     await mark_cancelled(sessions, execution=Execution(UUID(reference.run_id), reference.execution))
@@ -82,6 +93,7 @@ CANCELLERS: Mapping[str, Callable[[SessionFactory, Mapping[str, Any]], Awaitable
     eval_run.WORKFLOW: _cancel_eval_run,
     agent_run.WORKFLOW: _cancel_nothing,
     agent_run.RESPONSE: _cancel_nothing,
+    job.WORKFLOW: _cancel_job,
 }
 """What to do for the rows of a workflow that Temporal does not know; nothing when they have ended."""
 INPUTS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
@@ -90,6 +102,7 @@ INPUTS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     agent_run.RESPONSE: _response_input,
     evaluation_backfill.WORKFLOW: _evaluation_backfill_input,
     online_evaluation.WORKFLOW: _online_evaluation_input,
+    job.WORKFLOW: _job_input,
     webhook_delivery.WORKFLOW: _webhook_delivery_input,
 }
 SIGNALS: Mapping[str, str] = {

@@ -159,6 +159,27 @@ async def test_filtered_lists_go_on_where_they_stopped(
     assert len(pages) > 1
 
 
+async def test_large_events_make_short_pages(
+    session: AsyncSession, principal: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MAX_PAGE_BYTES", 2500)
+    sent = [event(at=n, properties={"n": n, "$ai_trace_id": "t", "text": "x" * 1000}) for n in range(5)]
+    await service.store_events(session, principal.project_id, sent)
+    for filters in ([], [PropertyFilter(key="n", value=9, operator="lt")]):
+        pages: list[list[int]] = []
+        position = None
+        while True:
+            page = await service.list_events(session, principal, EventQuery(filters=filters), position=position)
+            pages.append([row.properties["n"] for row in page.events])
+            if (position := page.next) is None:
+                break
+        assert pages == [[4, 3], [2, 1], [0]]
+    trace = await service.read_trace(session, principal, "t")
+    assert ([node.event.properties["n"] for node in trace.roots], trace.is_truncated) == ([0, 1], True)
+    monkeypatch.setattr(service, "MAX_PAGE_BYTES", 1)
+    assert len((await service.list_events(session, principal, EventQuery())).events) == 1
+
+
 async def test_persons_keep_the_last_value_and_the_first_of_what_is_set_once(
     session: AsyncSession, principal: Principal
 ) -> None:
@@ -243,7 +264,7 @@ async def test_results_hang_below_what_they_judge(session: AsyncSession, princip
     verdict = event("$ai_evaluation", at=1, properties={"$ai_trace_id": "t", "$ai_target_event_id": str(judged.uuid)})
     await service.store_events(session, principal.project_id, [verdict, judged])
 
-    [root] = await service.read_trace(session, principal, "t")
+    [root] = (await service.read_trace(session, principal, "t")).roots
 
     assert root.event.uuid == judged.uuid
     assert [child.event.uuid for child in root.children] == [verdict.uuid]

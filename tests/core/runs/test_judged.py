@@ -74,7 +74,7 @@ async def test_a_judge_that_failed_is_asked_again_by_a_rerun(evals: Evals) -> No
 
 async def test_rows_without_the_target_that_a_judge_needs(evals: Evals) -> None:
     rows = [{"question": "a answer=1", "answer": None}]
-    grader = {"type": "judge", "criteria": "Better?", "pairwise": {}, "models": ["openai/judge"]}
+    grader: dict[str, Any] = {"type": "judge", "criteria": "Better?", "pairwise": {}, "models": ["openai/judge"]}
     suite_id = await evals.suite(rows, {"type": "llm_judge", "grader": grader})
     async with working(evals):
         run = await evals.finished(suite_id)

@@ -67,6 +67,7 @@ USED = [
     Used(["Task.id"], {"id": "u"}),
     Used(["Task.type"], {"type": "numeric"}),
     Used(["Task.dataset", "Dataset.file_id"], {"dataset": {"file_id": "g"}}),
+    Used(["Dataset.dataset_id"], {"dataset": {"dataset_id": "d"}}),
     Used(["Dataset.format"], {"dataset": {"file_id": "f", "format": "csv"}}),
     Used(["Dataset.max_rows"], {"dataset": {"file_id": "f", "max_rows": 5}}),
     Used(["Task.prompt_template"], {"prompt_template": "{{q}}"}),

@@ -42,6 +42,7 @@ from assay.gateway.types import EmbeddingReply
 from assay.kit.errors import ConflictError, DomainError
 from assay.outbound.client import GuardedClient
 from assay.outbound.policy import OutboundPolicy
+from assay.sandbox.hog import HogSandbox
 
 TOKEN = "mk-0123456789-0123456789"
 
@@ -147,6 +148,7 @@ async def http(
         embed=_no_embedding,
         judges=JudgeTools(Catalog(()), None),
         provider_keys=KeyTools(KeyChecker(GuardedClient(OutboundPolicy())), None),
+        hog=HogSandbox(),
         clock=_NoClock(),
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -53,7 +53,7 @@ async def connect(live: LiveServer) -> AsyncIterator[Connect]:
 
         def make(token: str | None) -> Caller:
             headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-            http = httpx.AsyncClient(base_url=live.url, headers=headers, verify=False, timeout=5.0)
+            http = httpx.AsyncClient(base_url=live.url, headers=headers, verify=False, timeout=30.0)
             stack.push_async_exit(http)
             return Caller(http)
 
@@ -66,7 +66,7 @@ def caller(connect: Connect, tenants: Tenants) -> Caller:
     return connect(tenants.all_scopes)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def provider_url(live: LiveServer) -> str:
     """Base URL of the mock provider, as a user would give it."""
     return live.models.url.replace("127.0.0.1", PROVIDER_HOST)

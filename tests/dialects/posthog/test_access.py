@@ -16,7 +16,7 @@ from tests.support.tenants import Tenants
 from assay.core.projects.types import Scope
 from assay.dialects.edge.route import MUTATING
 from assay.dialects.posthog.app import routers
-from assay.dialects.posthog.route import PREFIXES, PosthogRoute
+from assay.dialects.posthog.route import PREFIXES, PosthogRoute, ReadingRoute
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,19 @@ each_target = pytest.mark.parametrize("target", TARGETS, ids=lambda target: targ
 
 
 @pytest.fixture(scope="module")
-async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str]:
+async def objects(live: LiveServer, tenants: Tenants, provider_url: str) -> dict[str, str]:
     """One object of each kind in the first project, by the name of its path parameter."""
     headers = {"Authorization": f"Bearer {tenants.all_scopes}"}
     async with httpx.AsyncClient(base_url=live.url, headers=headers, verify=False) as http:
         caller = Caller(http)
         dataset = await caller.ok("POST", "/datasets/", {"name": "d"})
         item = await caller.ok("POST", "/dataset_items/", {"dataset": dataset["id"]})
+        hog = {"evaluation_type": "hog", "evaluation_config": {"source": "return true"}, "output_type": "boolean"}
+        evaluation = await caller.ok("POST", "/evaluations/", {"name": "e", **hog})
+        secret = {"provider": "openai", "name": "k", "api_key": "sk-walk", "base_url": provider_url}
+        key = await caller.ok("POST", "/llm_analytics/provider_keys/", secret)
+        path = f"/evaluations/{evaluation['id']}/backfills"
+        backfill = await caller.ok("POST", path, {"after": "2026-01-01T00:00:00Z"})
         event_id, trace_id = str(uuid4()), uuid4().hex
         event = {"uuid": event_id, "event": "$ai_trace", "distinct_id": "ann", "properties": {"$ai_trace_id": trace_id}}
         sent = await http.post("/batch/", json={"api_key": tenants.capture_token, "batch": [event]})
@@ -67,6 +73,9 @@ async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str]:
         "project_id": "@current",
         "dataset_id": dataset["id"],
         "item_id": item["id"],
+        "evaluation_id": evaluation["id"],
+        "key_id": key["id"],
+        "backfill_id": backfill["id"],
         "event_id": event_id,
         "trace_id": trace_id,
     }
@@ -95,7 +104,8 @@ def test_both_prefixes_have_every_route_with_and_without_a_slash() -> None:
 @each_target
 def test_each_route_asks_for_a_scope_that_fits(target: Target) -> None:
     assert isinstance(target.route, APIRoute)
-    assert target.scope.writes == (target.method in MUTATING)
+    reads = target.method not in MUTATING or isinstance(target.route, ReadingRoute)
+    assert target.scope.writes != reads
 
 
 @pytest.mark.parametrize("token", [None, "phx_nobody_has_this_key_0123456789"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -90,7 +89,7 @@ async def test_an_evaluation_has_every_field_and_belongs_to_its_caller(caller: C
     assert made["created_at"] > "2025"
     assert made["name"] == body["name"]
     assert made["user_access_level"] == "manager"
-    defaults = {
+    defaults: dict[str, Any] = {
         "description": "",
         "enabled": False,
         "status": "paused",
@@ -129,6 +128,7 @@ async def test_everything_can_be_changed_and_only_what_was_sent_is(caller: Calle
     }
     expected = program | {"status": "active", "target_config": {"strategy": "fixed_window", "window_seconds": 1800}}
 
+    changed: dict[str, Any] = {}
     for name, value in changes.items():
         changed = await caller.ok("PATCH", path, {name: value})
         if name == "target":
@@ -147,7 +147,7 @@ async def test_everything_can_be_changed_and_only_what_was_sent_is(caller: Calle
     assert (replaced["name"], replaced["evaluation_config"]) == ("Back", {"source": "return true"})
 
 
-NORMAL_OUTPUTS = [
+NORMAL_OUTPUTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("boolean", {}, {"allows_na": False, "true_is_failure": False}),
     ("boolean", {"true_is_failure": True, "odd": 1}, {"allows_na": False, "true_is_failure": True}),
     (
@@ -475,7 +475,7 @@ FILTERS: list[Any] = [
 
 
 async def test_conditions_echo_their_filters(caller: Caller) -> None:
-    conditions = [
+    conditions: list[dict[str, Any]] = [
         {"id": "a", "rollout_percentage": 0, "properties": FILTERS, "bytecode": None, "bytecode_error": "x"},
         {"id": "b", "rollout_percentage": 100},
         {"id": "c", "rollout_percentage": 12.5, "properties": []},
@@ -496,7 +496,7 @@ async def test_conditions_echo_their_filters(caller: Caller) -> None:
     assert named["conditions"][0]["id"]
 
 
-TARGETS = [
+TARGETS: list[tuple[str, dict[str, Any] | None, dict[str, Any]]] = [
     ("generation", {"window_seconds": 5}, {}),
     ("trace", None, {"strategy": "fixed_window", "window_seconds": 1800}),
     ("trace", {"window_seconds": 10}, {"strategy": "fixed_window", "window_seconds": 10}),
@@ -550,10 +550,10 @@ class Listed:
 
 
 @pytest.fixture
-async def listed(caller: Caller) -> AsyncIterator[Listed]:
+async def listed(caller: Caller) -> Listed:
     word = uuid4().hex
     bodies = (hog(name=f"b {word}", enabled=True), judge(name=f"c {word}"), hog(name=f"a {word}"))
-    yield Listed(caller, word, [(await caller.ok("POST", "/evaluations", body))["id"] for body in bodies])
+    return Listed(caller, word, [(await caller.ok("POST", "/evaluations", body))["id"] for body in bodies])
 
 
 @pytest.mark.parametrize(

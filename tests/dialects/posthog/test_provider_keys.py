@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -52,8 +51,8 @@ class Maker:
 
 
 @pytest.fixture
-async def maker(caller: Caller, provider_url: str) -> AsyncIterator[Maker]:
-    yield Maker(caller, provider_url)
+def maker(caller: Caller, provider_url: str) -> Maker:
+    return Maker(caller, provider_url)
 
 
 async def test_a_key_is_tried_stored_and_never_shown(maker: Maker, live: LiveServer) -> None:

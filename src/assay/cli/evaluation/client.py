@@ -125,6 +125,10 @@ class ApiClient:
         """A run's counts and sums so far."""
         return await self._call("GET", f"{EVALS}/runs/{run_id}/overview")
 
+    async def compare_runs(self, run_id: str, query: Mapping[str, str]) -> Json:
+        """A run against its baseline, task by task."""
+        return await self._call("GET", f"{EVALS}/runs/{run_id}/comparison", query=query)
+
     async def act_on_run(self, run_id: str, action: str) -> Json:
         """Do ``cancel``, ``retry`` or ``rerun-failed``."""
         return await self._call("POST", f"{EVALS}/runs/{run_id}/{action}")

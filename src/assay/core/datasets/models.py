@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, Index
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from assay.core.ownership import OwnedMixin
@@ -42,6 +42,8 @@ class DatasetItemRow(OwnedMixin, Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     dataset_id: Mapped[UUID] = mapped_column(ForeignKey("datasets.id"))
+    position: Mapped[int | None] = mapped_column(BigInteger)
+    """Its place, for APIs whose datasets have an order; None for items that were added one by one."""
     input: Mapped[Any | None] = mapped_column(_VERBATIM)
     expected: Mapped[Any | None] = mapped_column(_VERBATIM)
     details: Mapped[Any | None] = mapped_column("metadata", _VERBATIM)

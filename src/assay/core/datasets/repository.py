@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Select, String, cast, or_, select
@@ -15,6 +17,7 @@ from assay.core.projects.types import Principal
 from assay.db.slices import Counted, Slice, SortKey, ordering, read_slice
 
 Row = TypeVar("Row", DatasetRow, DatasetItemRow)
+_STREAMED_ROWS = 1000
 _SORTS = {DatasetSort.CREATED_AT: DatasetRow.created_at, DatasetSort.UPDATED_AT: DatasetRow.updated_at}
 
 
@@ -47,6 +50,57 @@ async def find_item(
 async def dataset_exists(session: AsyncSession, dataset_id: UUID) -> bool:
     """Whether there is such a dataset, whoever owns it."""
     return await session.scalar(select(DatasetRow.id).where(DatasetRow.id == dataset_id)) is not None
+
+
+async def known_datasets(session: AsyncSession, principal: Principal, dataset_ids: Collection[UUID]) -> set[UUID]:
+    """Ids among these of datasets of the caller."""
+    if not dataset_ids:
+        return set()
+    statement = select(DatasetRow.id).where(DatasetRow.id.in_(dataset_ids), visible_to(principal, DatasetRow))
+    return set(await session.scalars(statement))
+
+
+async def read_examples(
+    session: AsyncSession, principal: Principal, dataset_id: UUID, *, limit: int
+) -> list[dict[str, Any]]:
+    """Items of a dataset as plain rows, oldest first, in one statement and so as of one moment."""
+    row = DatasetItemRow
+    statement = (
+        select(
+            row.input,
+            row.expected,
+            row.details,
+            row.source_trace_id,
+            row.source_timestamp,
+            row.source_event_id,
+            row.id,
+        )
+        .where(row.dataset_id == dataset_id, visible_to(principal, row))
+        .order_by(row.created_at, row.id)
+        .limit(limit)
+    )
+    found = await session.stream(statement.execution_options(yield_per=_STREAMED_ROWS))
+    return [_example(*values) async for values in found]
+
+
+def _example(
+    given: Any,
+    expected: Any,
+    details: Any,
+    trace_id: str | None,
+    timestamp: datetime | None,
+    event_id: str | None,
+    item_id: UUID,
+) -> dict[str, Any]:
+    return {
+        "input": given,
+        "output": expected,
+        "metadata": details,
+        "ref_trace_id": trace_id,
+        "ref_timestamp": None if timestamp is None else timestamp.astimezone(UTC).isoformat(),
+        "ref_source_id": event_id,
+        "item_id": str(item_id),
+    }
 
 
 async def list_datasets(

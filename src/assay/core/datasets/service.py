@@ -5,14 +5,19 @@ A deleted dataset or item leaves lists and reads, and can still be found to be c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.datasets import repository
-from assay.core.datasets.errors import DatasetNotFoundError, ItemNotFoundError, UnknownDatasetError
+from assay.core.datasets.errors import (
+    DatasetNotFoundError,
+    EmptyDatasetError,
+    ItemNotFoundError,
+    UnknownDatasetError,
+)
 from assay.core.datasets.models import DatasetItemRow, DatasetRow
 from assay.core.datasets.types import DatasetQuery
 from assay.core.ownership import owner_columns
@@ -70,6 +75,36 @@ async def find_dataset(
     if row is None:
         raise DatasetNotFoundError(dataset_id)
     return row
+
+
+async def known_datasets(session: AsyncSession, principal: Principal, dataset_ids: Collection[UUID]) -> set[UUID]:
+    """Those of the ids that name datasets of the caller which are not deleted."""
+    return await repository.known_datasets(session, principal, dataset_ids)
+
+
+async def read_examples(
+    session: AsyncSession, principal: Principal, dataset_id: UUID, *, limit: int
+) -> list[dict[str, Any]]:
+    """A dataset's items as rows of a task, oldest first, all as of one moment.
+
+    Columns: ``input``, ``output``, ``metadata``, ``ref_trace_id``, ``ref_timestamp`` (ISO 8601), ``ref_source_id`` and
+    ``item_id``; what an item does not have is null.
+
+    Args:
+        session: Where to read.
+        principal: The caller.
+        dataset_id: Of the dataset.
+        limit: Most rows.
+
+    Raises:
+        DatasetNotFoundError: The caller has no such dataset, or it is deleted.
+        EmptyDatasetError: It has no items.
+    """
+    await find_dataset(session, principal, dataset_id)
+    rows = await repository.read_examples(session, principal, dataset_id, limit=limit)
+    if not rows:
+        raise EmptyDatasetError("the dataset has no items; add at least one")
+    return rows
 
 
 async def list_datasets(

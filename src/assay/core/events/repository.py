@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Text, Uuid, bindparam, select, text, tuple_
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Text,
+    UnaryExpression,
+    Uuid,
+    bindparam,
+    cast,
+    func,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.events.models import EventRow, PersonRow
@@ -16,6 +29,15 @@ from assay.core.projects.types import Principal
 from assay.db.base import UtcDateTime
 from assay.kit.clock import utc_now
 from assay.kit.json import dumps
+
+
+class Part(NamedTuple):
+    """The first events of a list."""
+
+    events: list[StoredEvent]
+    is_cut: bool
+    """Whether the rest was left out for its size."""
+
 
 # One statement of one shape for any number of rows, so that it is planned once and its parameters are few.
 _INSERT = text(
@@ -115,23 +137,51 @@ async def find_event(session: AsyncSession, principal: Principal, uuid: UUID) ->
 
 
 async def list_events(
-    session: AsyncSession, principal: Principal, query: EventQuery, *, position: EventPosition | None, limit: int
-) -> list[StoredEvent]:
+    session: AsyncSession,
+    principal: Principal,
+    query: EventQuery,
+    *,
+    position: EventPosition | None,
+    limit: int,
+    max_bytes: int,
+) -> Part:
     """The caller's events that match all but the filters, newest first."""
-    statement = _matching(select(EventRow).where(visible_to(principal, EventRow)), query)
+    conditions = [visible_to(principal, EventRow), *_conditions(query)]
     if position is not None:
-        statement = statement.where(tuple_(EventRow.timestamp, EventRow.id) < tuple_(*position))
-    statement = statement.order_by(EventRow.timestamp.desc(), EventRow.id.desc()).limit(limit)
-    return [_stored(row) for row in await session.scalars(statement)]
+        conditions.append(tuple_(EventRow.timestamp, EventRow.id) < tuple_(*position))
+    order = (EventRow.timestamp.desc(), EventRow.id.desc())
+    return await _read_part(session, conditions, order, limit=limit, max_bytes=max_bytes)
 
 
 async def list_oldest(
-    session: AsyncSession, principal: Principal, query: EventQuery, *, limit: int
-) -> list[StoredEvent]:
+    session: AsyncSession, principal: Principal, query: EventQuery, *, limit: int, max_bytes: int
+) -> Part:
     """The first of the caller's events that match all but the filters, in order of time."""
-    statement = _matching(select(EventRow).where(visible_to(principal, EventRow)), query)
-    rows = await session.scalars(statement.order_by(EventRow.timestamp, EventRow.id).limit(limit))
-    return [_stored(row) for row in rows]
+    conditions = [visible_to(principal, EventRow), *_conditions(query)]
+    order = (EventRow.timestamp.asc(), EventRow.id.asc())
+    return await _read_part(session, conditions, order, limit=limit, max_bytes=max_bytes)
+
+
+async def _read_part(
+    session: AsyncSession,
+    conditions: Sequence[ColumnElement[bool]],
+    order: Sequence[UnaryExpression[Any]],
+    *,
+    limit: int,
+    max_bytes: int,
+) -> Part:
+    """Events as far as they fit, at least the first: anyone can send large ones, and a reader must not pay for that."""
+    size = func.octet_length(cast(EventRow.properties, Text))
+    sized = await session.execute(select(EventRow.id, size).where(*conditions).order_by(*order).limit(limit))
+    fitting: list[UUID] = []
+    total, count = 0, 0
+    for event_id, bytes_of_event in sized:
+        count += 1
+        total += bytes_of_event
+        if not fitting or total <= max_bytes:
+            fitting.append(event_id)
+    rows = await session.scalars(select(EventRow).where(EventRow.id.in_(fitting)).order_by(*order))
+    return Part([_stored(row) for row in rows], is_cut=len(fitting) < count)
 
 
 async def get_events(session: AsyncSession, project_id: UUID, ids: Sequence[UUID]) -> list[StoredEvent]:
@@ -147,7 +197,7 @@ async def get_unit_events(
 ) -> list[StoredEvent]:
     """The first events of a trace or a session in order of time, without results of judging."""
     query = EventQuery(trace_id=trace_id, session_id=session_id)
-    statement = _matching(_of_project(project_id), query).where(EventRow.event != EVALUATION)
+    statement = _of_project(project_id).where(*_conditions(query), EventRow.event != EVALUATION)
     rows = await session.scalars(statement.order_by(EventRow.timestamp, EventRow.id).limit(limit))
     return [_stored(row) for row in rows]
 
@@ -156,7 +206,7 @@ async def scan_events(
     session: AsyncSession, project_id: UUID, query: EventQuery, *, position: EventPosition | None, limit: int
 ) -> list[StoredEvent]:
     """A project's events after a place, in order of time, matching all but the filters of a query."""
-    statement = _matching(_of_project(project_id), query)
+    statement = _of_project(project_id).where(*_conditions(query))
     if position is not None:
         statement = statement.where(tuple_(EventRow.timestamp, EventRow.id) > tuple_(*position))
     rows = await session.scalars(statement.order_by(EventRow.timestamp, EventRow.id).limit(limit))
@@ -204,19 +254,19 @@ def _persons(project_id: UUID, distinct_ids: Sequence[str]) -> Select[PersonRow]
     return select(PersonRow).where(*mine).execution_options(populate_existing=True)
 
 
-def _matching(statement: Select[EventRow], query: EventQuery) -> Select[EventRow]:
+def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
     equal = {
         EventRow.event: query.event,
         EventRow.distinct_id: query.distinct_id,
         EventRow.trace_id: query.trace_id,
         EventRow.session_id: query.session_id,
     }
-    statement = statement.where(*(column == value for column, value in equal.items() if value is not None))
+    conditions: list[ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
     if query.after is not None:
-        statement = statement.where(EventRow.timestamp > query.after)
+        conditions.append(EventRow.timestamp > query.after)
     if query.before is not None:
-        statement = statement.where(EventRow.timestamp < query.before)
-    return statement
+        conditions.append(EventRow.timestamp < query.before)
+    return conditions
 
 
 def _stored(row: EventRow) -> StoredEvent:

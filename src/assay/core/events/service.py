@@ -24,7 +24,7 @@ from assay.core.events.types import (
     EventQuery,
     NewEvent,
     StoredEvent,
-    TraceNode,
+    Trace,
 )
 from assay.core.projects.types import Principal
 from assay.kit.clock import utc_now
@@ -35,6 +35,8 @@ MAX_TRACE_EVENTS = 2000
 """Events of one trace that are read as a tree."""
 MAX_EXAMINED = 5000
 """Events that one page with filters looks at."""
+MAX_PAGE_BYTES = 32 * 1024 * 1024
+"""JSON text of the properties of all events of one answer, but of the first."""
 MAX_PERSON_BYTES = 256 * 1024
 """JSON text of all that is known of one person; an event that would pass it changes nothing of it."""
 
@@ -97,38 +99,33 @@ async def list_events(
         principal: The caller.
         query: What to list. Filters of persons see what is known of them now.
         position: Where to go on, from the page before.
-        limit: Most events, at least 1. A page with filters ends after ``MAX_EXAMINED`` events that do not match.
+        limit: Most events, at least 1. A page holds ``MAX_PAGE_BYTES`` at most, and one with filters looks at no more
+            than ``MAX_EXAMINED`` events.
     """
     if not query.filters:
-        found = await repository.list_events(session, principal, query, position=position, limit=limit + 1)
-        return EventPage(found[:limit], _position(found[limit - 1]) if len(found) > limit else None)
+        found = await repository.list_events(
+            session, principal, query, position=position, limit=limit + 1, max_bytes=MAX_PAGE_BYTES
+        )
+        shown = found.events[:limit]
+        goes_on = found.is_cut or len(shown) < len(found.events)
+        return EventPage(shown, _position(shown[-1]) if goes_on else None)
     return await _list_filtered(session, principal, query, position, limit)
 
 
-async def list_trace_events(
-    session: AsyncSession, principal: Principal, trace_id: str, *, limit: int = MAX_TRACE_EVENTS
-) -> list[StoredEvent]:
-    """The first events of a trace in order of time, results of judging included; empty when there are none."""
-    return await repository.list_oldest(session, principal, EventQuery(trace_id=trace_id), limit=limit)
-
-
-async def list_session_events(
-    session: AsyncSession, principal: Principal, session_id: str, *, limit: int = MAX_TRACE_EVENTS
-) -> list[StoredEvent]:
-    """The first events of a session in order of time."""
-    return await repository.list_oldest(session, principal, EventQuery(session_id=session_id), limit=limit)
-
-
-async def read_trace(session: AsyncSession, principal: Principal, trace_id: str) -> tuple[TraceNode, ...]:
-    """The first ``MAX_TRACE_EVENTS`` events of a trace as a tree.
+async def read_trace(session: AsyncSession, principal: Principal, trace_id: str) -> Trace:
+    """A trace as a tree, of its first ``MAX_TRACE_EVENTS`` events and ``MAX_PAGE_BYTES`` at most.
 
     Raises:
         TraceNotFoundError: No event of the caller carries the id.
     """
-    events = await list_trace_events(session, principal, trace_id)
-    if not events:
+    query = EventQuery(trace_id=trace_id)
+    found = await repository.list_oldest(
+        session, principal, query, limit=MAX_TRACE_EVENTS + 1, max_bytes=MAX_PAGE_BYTES
+    )
+    if not found.events:
         raise TraceNotFoundError(trace_id)
-    return build_tree(events)
+    shown = found.events[:MAX_TRACE_EVENTS]
+    return Trace(build_tree(shown), is_truncated=found.is_cut or len(shown) < len(found.events))
 
 
 async def get_events(session: AsyncSession, project_id: UUID, ids: Sequence[UUID]) -> list[StoredEvent]:
@@ -177,16 +174,20 @@ async def _list_filtered(
     matching: list[StoredEvent] = []
     examined = 0
     while examined < MAX_EXAMINED:
-        batch = await repository.list_events(session, principal, query, position=position, limit=_BATCH)
-        persons = await _persons_of(session, principal, query, batch)
-        for event in batch:
+        batch = await repository.list_events(
+            session, principal, query, position=position, limit=_BATCH, max_bytes=MAX_PAGE_BYTES
+        )
+        persons = await _persons_of(session, principal, query, batch.events)
+        for event in batch.events:
             examined += 1
             position = _position(event)
             if matches(event, query.filters, persons.get(event.distinct_id)):
                 matching.append(event)
                 if len(matching) == limit:
                     return EventPage(matching, position)
-        if len(batch) < _BATCH:
+        if batch.is_cut:
+            return EventPage(matching, position)
+        if len(batch.events) < _BATCH:
             return EventPage(matching, None)
     return EventPage(matching, position)
 

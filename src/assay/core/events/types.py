@@ -113,3 +113,12 @@ class TraceNode:
 
     event: StoredEvent
     children: tuple[TraceNode, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The events of a trace as a tree."""
+
+    roots: Sequence[TraceNode]
+    is_truncated: bool
+    """Whether there may be more events than these."""

@@ -113,7 +113,7 @@ _WRITE_SAMPLES = text(f"""
     SELECT :run_id, task_no, 0, sample_index, id, :now, :now, {_NAMES}
     FROM json_to_recordset(CAST(:rows AS json))
         AS r (task_no smallint, sample_index integer, id uuid, {_DECLARED})
-    ON CONFLICT (run_id, task_no, model_no, sample_index) DO UPDATE
+    ON CONFLICT (run_id, task_no, model_no, sample_index, repeat_no) DO UPDATE
     SET completed_at = excluded.completed_at, {_REPLACED}
 """)
 

@@ -42,12 +42,7 @@ class Work:
     @property
     def facts(self) -> TargetFacts:
         """The trace or session in numbers."""
-        return TargetFacts(
-            type=self.entry.target.value,
-            id=self.entry.subject_key or str(self.entry.subject),
-            total_cost_usd=_sum(self.unit, "$ai_total_cost_usd"),
-            total_latency_seconds=_latency(self.unit),
-        )
+        return unit_facts(self.entry.target, self.entry.subject_key or str(self.entry.subject), self.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +133,22 @@ def _latency(unit: Sequence[StoredEvent]) -> float | None:
     """What the trace itself says, else its generations together."""
     traces = [event for event in unit if event.event == TRACE]
     return _sum(traces, "$ai_latency") if traces else _sum(unit, "$ai_latency")
+
+
+def unit_facts(target: TargetKind, key: str, unit: Sequence[StoredEvent]) -> TargetFacts:
+    """A trace or session in numbers.
+
+    Args:
+        target: What it is.
+        key: Its id.
+        unit: Its events.
+    """
+    return TargetFacts(
+        type=target.value,
+        id=key,
+        total_cost_usd=_sum(unit, "$ai_total_cost_usd"),
+        total_latency_seconds=_latency(unit),
+    )
 
 
 def _sum(events: Sequence[StoredEvent], name: str) -> float | None:

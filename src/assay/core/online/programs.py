@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -54,7 +54,9 @@ async def _run_hog(sandbox: HogSandbox, work: Sequence[Work]) -> list[Ended]:
     except HogCompileError as error:
         return [_failed(one, Reason.HOG_ERROR, error.message, started) for one in work]
     cases = [_variables(one) for one in work]
-    verdicts = await sandbox.evaluate(program, cases, rule=_rule(definition))
+    verdicts = await sandbox.evaluate(
+        program, cases, rule=output_rule(definition.output_kind, definition.output_config)
+    )
     return [_ended(one, verdict, started) for one, verdict in zip(work, verdicts, strict=True)]
 
 
@@ -67,12 +69,11 @@ def _variables(work: Work) -> dict[str, Any]:
     return target_variables(work.facts, [event.for_scoring() for event in work.unit])
 
 
-def _rule(definition: Definition) -> OutputRule:
-    """What the program may return. Bounds are left to ``_ended``: passing them skips, and does not fail (P§3.5)."""
-    config = definition.output_config
+def output_rule(kind: OutputKind, config: Mapping[str, Any]) -> OutputRule:
+    """What a program may return. Bounds are left to ``_ended``: passing them skips, and does not fail (P§3.5)."""
     options: Sequence[Any] = config.get("options") or ()
     return OutputRule(
-        type=OutputType(definition.output_kind.value),
+        type=OutputType(kind.value),
         allows_na=bool(config.get("allows_na")),
         options=tuple(option["key"] for option in options),
         multiple=config.get("selection_mode") == "multiple",

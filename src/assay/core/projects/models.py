@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Identity, Index, LargeBinary
+from sqlalchemy import JSON, ForeignKey, Identity, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
 from assay.core.projects.types import Role
@@ -35,6 +36,16 @@ class ProjectRow(Base):
     name: Mapped[str]
     capture_token: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    slug: Mapped[str | None]
+    """A name for URLs; None for a project that never got one."""
+    description: Mapped[str | None]
+    settings: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    """What a client keeps with the project; nothing of ours reads it."""
+    deactivated_at: Mapped[datetime | None]
+    """Since when its owners call it inactive; it works all the same."""
+    updated_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
+    """When it was deleted; its keys do not work any more, its rows stay for recovery."""
 
 
 class UserRow(Base):

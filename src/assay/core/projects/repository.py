@@ -54,6 +54,7 @@ async def find_key_owner(session: AsyncSession, digest: bytes, *, now: datetime)
                 ApiKeyRow.revoked_at.is_(None),
                 or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > now),
                 UserRow.deactivated_at.is_(None),
+                ProjectRow.deleted_at.is_(None),
             )
         )
     ).one_or_none()
@@ -105,7 +106,8 @@ async def lock_key(session: AsyncSession, key_id: UUID, *, project_id: UUID) -> 
 
 async def find_first_project(session: AsyncSession) -> ProjectRow | None:
     """The oldest project: the one that the bootstrap made."""
-    return (await session.scalars(select(ProjectRow).order_by(ProjectRow.number).limit(1))).one_or_none()
+    living = select(ProjectRow).where(ProjectRow.deleted_at.is_(None))
+    return (await session.scalars(living.order_by(ProjectRow.number).limit(1))).one_or_none()
 
 
 async def find_project(session: AsyncSession, reference: UUID | int) -> ProjectRow | None:
@@ -113,7 +115,8 @@ async def find_project(session: AsyncSession, reference: UUID | int) -> ProjectR
     if isinstance(reference, int) and not 0 < reference < 2**31:
         return None
     column = ProjectRow.number if isinstance(reference, int) else ProjectRow.id
-    return (await session.scalars(select(ProjectRow).where(column == reference))).one_or_none()
+    living = ProjectRow.deleted_at.is_(None)
+    return (await session.scalars(select(ProjectRow).where(column == reference, living))).one_or_none()
 
 
 async def find_organization(session: AsyncSession, project_id: UUID) -> UUID:
@@ -124,16 +127,35 @@ async def find_organization(session: AsyncSession, project_id: UUID) -> UUID:
 
 async def find_project_by_capture_token(session: AsyncSession, token: str) -> ProjectRow | None:
     """The project that a capture token sends to."""
-    return (await session.scalars(select(ProjectRow).where(ProjectRow.capture_token == token))).one_or_none()
+    living = ProjectRow.deleted_at.is_(None)
+    return (await session.scalars(select(ProjectRow).where(ProjectRow.capture_token == token, living))).one_or_none()
 
 
 async def list_projects(session: AsyncSession, organization_id: UUID) -> Sequence[ProjectRow]:
     """All projects of an organization, oldest first."""
     return (
         await session.scalars(
-            select(ProjectRow).where(ProjectRow.organization_id == organization_id).order_by(ProjectRow.number)
+            select(ProjectRow)
+            .where(ProjectRow.organization_id == organization_id, ProjectRow.deleted_at.is_(None))
+            .order_by(ProjectRow.number)
         )
     ).all()
+
+
+async def lock_project(session: AsyncSession, project_id: UUID) -> ProjectRow:
+    """A project that is known to be there, locked for a change."""
+    return (await session.scalars(select(ProjectRow).where(ProjectRow.id == project_id).with_for_update())).one()
+
+
+async def slugs_like(session: AsyncSession, organization_id: UUID, slug: str, *, but: UUID) -> set[str]:
+    """The slugs of the organization's other projects that begin with this one."""
+    taken = select(ProjectRow.slug).where(
+        ProjectRow.organization_id == organization_id,
+        ProjectRow.id != but,
+        ProjectRow.slug.startswith(slug, autoescape=True),
+        ProjectRow.deleted_at.is_(None),
+    )
+    return {found for found in await session.scalars(taken) if found is not None}
 
 
 async def find_owner(session: AsyncSession, organization_id: UUID) -> UserRow | None:
@@ -147,6 +169,19 @@ async def find_member(session: AsyncSession, user_id: UUID, *, organization_id: 
     """A user of the organization, active or not: what they made stays theirs."""
     found = await list_members(session, [user_id], organization_id=organization_id)
     return found[0] if found else None
+
+
+async def find_member_by_number(session: AsyncSession, number: int, *, organization_id: UUID) -> Member | None:
+    """A user of the organization, active or not. No number outside PostgreSQL's ``integer`` is one."""
+    if not 0 < number < 2**31:
+        return None
+    found = await session.execute(
+        select(UserRow, MembershipRow.role)
+        .join(MembershipRow, MembershipRow.user_id == UserRow.id)
+        .where(UserRow.number == number, MembershipRow.organization_id == organization_id)
+    )
+    row = found.one_or_none()
+    return None if row is None else Member(user=row[0], role=row[1])
 
 
 async def list_members(session: AsyncSession, user_ids: Sequence[UUID], *, organization_id: UUID) -> list[Member]:

@@ -25,7 +25,8 @@ from assay.core.projects.errors import (
     UserNotFoundError,
 )
 from assay.core.projects.models import ApiKeyRow, MembershipRow, OrganizationRow, ProjectRow, UserRow
-from assay.core.projects.tokens import DISPLAY_LENGTH, digest_token, generate_capture_token, generate_key
+from assay.core.projects.profiles import describe_project
+from assay.core.projects.tokens import DISPLAY_LENGTH, KEY_PREFIX, digest_token, generate_capture_token, generate_key
 from assay.core.projects.types import ApiKey, Credentials, IssuedApiKey, Principal, Project, Role, Scope, User
 from assay.kit.clock import utc_now
 
@@ -175,7 +176,7 @@ async def create_project(session: AsyncSession, principal: Principal, *, name: s
     """
     principal.require(Scope.PROJECT_WRITE)
     principal.require_role(Role.ADMIN)
-    return _project(await _add_project(session, principal.organization_id, name=name))
+    return describe_project(await _add_project(session, principal.organization_id, name=name))
 
 
 async def list_projects(session: AsyncSession, principal: Principal) -> tuple[Project, ...]:
@@ -183,7 +184,7 @@ async def list_projects(session: AsyncSession, principal: Principal) -> tuple[Pr
     principal.require(Scope.PROJECT_READ)
     rows = await repository.list_projects(session, principal.organization_id)
     sees_all = principal.role.covers(Role.ADMIN) and not principal.is_delegated
-    return tuple(_project(row) for row in rows if sees_all or row.id == principal.project_id)
+    return tuple(describe_project(row) for row in rows if sees_all or row.id == principal.project_id)
 
 
 async def get_project(session: AsyncSession, principal: Principal, *, project: UUID | int | None = None) -> Project:
@@ -206,7 +207,7 @@ async def get_project(session: AsyncSession, principal: Principal, *, project: U
         raise ProjectNotFoundError
     if row.id != principal.project_id:
         raise ProjectForbiddenError
-    return _project(row)
+    return describe_project(row)
 
 
 async def find_organization(session: AsyncSession, project_id: UUID) -> UUID:
@@ -233,6 +234,22 @@ async def list_users(session: AsyncSession, principal: Principal, user_ids: Iter
     return {member.user.id: _user(member) for member in members}
 
 
+async def find_user_by_number(session: AsyncSession, principal: Principal, number: int) -> User | None:
+    """A user of the caller's organization by number."""
+    member = await repository.find_member_by_number(session, number, organization_id=principal.organization_id)
+    return None if member is None else _user(member)
+
+
+async def get_owner(session: AsyncSession, principal: Principal) -> User:
+    """The longest-standing owner of the caller's organization, who stands in for who has left.
+
+    Raises:
+        MissingRoleError: The organization has no owner.
+    """
+    owner = await _get_owner(session, principal.organization_id)
+    return _user(repository.Member(owner, Role.OWNER.value))
+
+
 async def create_api_key(
     session: AsyncSession,
     principal: Principal,
@@ -241,6 +258,7 @@ async def create_api_key(
     scopes: Iterable[str],
     may_delegate: bool = False,
     expires_at: datetime | None = None,
+    prefix: str = KEY_PREFIX,
 ) -> IssuedApiKey:
     """Make a key for the caller's project and user.
 
@@ -263,7 +281,7 @@ async def create_api_key(
         raise InvalidExpiryError
     if principal.user_id is None:  # a key needs somebody whose role bounds it
         raise MissingRoleError(Role.EDITOR)
-    token = generate_key()
+    token = generate_key(prefix)
     row = await _add_key(
         session,
         project_id=principal.project_id,
@@ -424,17 +442,6 @@ def _credentials(project: ProjectRow, api_key: str | None) -> Credentials:
 def _user(member: repository.Member) -> User:
     user = member.user
     return User(id=user.id, number=user.number, name=user.name, email=user.email, role=Role(member.role))
-
-
-def _project(row: ProjectRow) -> Project:
-    return Project(
-        id=row.id,
-        number=row.number,
-        organization_id=row.organization_id,
-        name=row.name,
-        capture_token=row.capture_token,
-        created_at=row.created_at,
-    )
 
 
 def _api_key(row: ApiKeyRow) -> ApiKey:

@@ -12,6 +12,8 @@ import secrets
 import string
 
 KEY_PREFIX = "mk-"
+JOBS_KEY_PREFIX = "ovr_"
+"""Of keys made through the API of jobs; any key works with any API."""
 CAPTURE_PREFIX = "phc_"
 DISPLAY_LENGTH = 7
 """Characters of a key that may be shown: its prefix and four more."""
@@ -20,9 +22,9 @@ _ALPHABET = string.digits + string.ascii_letters
 _LENGTH = 43  # 62**43 > 2**256
 
 
-def generate_key() -> str:
+def generate_key(prefix: str = KEY_PREFIX) -> str:
     """A new API key."""
-    return KEY_PREFIX + _random_text()
+    return prefix + _random_text()
 
 
 def generate_capture_token() -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from assay.core.projects.errors import (
@@ -163,6 +163,13 @@ class Project:
     capture_token: str
     """Public token (``phc_…``) with which applications send events."""
     created_at: datetime
+    updated_at: datetime
+    slug: str
+    """A name for URLs, unique in the organization; made from the name where none was given."""
+    description: str
+    is_active: bool
+    settings: Any
+    """What a client keeps with the project."""
 
 
 @dataclass(frozen=True, slots=True)

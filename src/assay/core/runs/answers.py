@@ -111,6 +111,7 @@ class Answerer:
             model=self._plan.models[item.model_no],
             messages=(Message("user", item.prompt),),
             generation=self._plan.generation,
+            repeat=item.repeat_no,
             project_id=self._plan.project_id,
         )
 

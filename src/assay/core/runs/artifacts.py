@@ -26,7 +26,8 @@ _COPY_DELIMITER, _COPY_QUOTE = "\x02", "\x01"
 _SAMPLES = """
     SELECT json_build_object(
         'id', s.id, 'run_id', s.run_id, 'task_id', ($2::text[])[s.task_no + 1], 'model', ($3::text[])[s.model_no + 1],
-        'sample_index', s.sample_index, 'status', s.status, 'prompt', i.prompt, 'target', i.target,
+        'sample_index', s.sample_index, 'repeat', s.repeat_no, 'status', s.status, 'prompt', i.prompt,
+        'target', i.target,
         'output_text', s.output_text, 'extracted_output', s.extracted_output, 'reasoning', s.reasoning,
         'scores', coalesce(s.scores, '{}'), 'judge', s.judge, 'error', s.error, 'attempts', s.attempts,
         'response_id', s.response_id, 'cost_usd', s.cost_usd, 'input_tokens', s.input_tokens,
@@ -37,7 +38,7 @@ _SAMPLES = """
     FROM run_samples s
     JOIN run_items i ON i.run_id = s.run_id AND i.task_no = s.task_no AND i.sample_index = s.sample_index
     WHERE s.run_id = $1::uuid
-    ORDER BY s.task_no, s.model_no, s.sample_index
+    ORDER BY s.task_no, s.model_no, s.sample_index, s.repeat_no
 """
 
 

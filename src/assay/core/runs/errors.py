@@ -48,6 +48,12 @@ class RunInputError(InvalidError):
     code = "invalid_run"
 
 
+class ItemsDifferError(InvalidError):
+    """Two runs are not about the same items, so that they cannot be compared."""
+
+    code = "items_differ"
+
+
 class RunStateError(ConflictError):
     """The run's status does not allow the call (M§7 R3, R4)."""
 

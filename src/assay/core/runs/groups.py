@@ -146,6 +146,7 @@ async def _load_group(session: AsyncSession, run_id: UUID, *, task_no: int, mode
             output_text=row[6],
             extracted_output=row[7],
             response_id=row[8],
+            repeat_no=row[9],
         )
         for row in rows
     ]
@@ -153,11 +154,11 @@ async def _load_group(session: AsyncSession, run_id: UUID, *, task_no: int, mode
 
 _LOAD_GROUP = text("""
     SELECT s.id, s.sample_index, s.status, i.dataset_row::text, i.prompt, i.target, s.output_text, s.extracted_output,
-           s.response_id
+           s.response_id, s.repeat_no
     FROM run_samples s
     JOIN run_items i ON i.run_id = s.run_id AND i.task_no = s.task_no AND i.sample_index = s.sample_index
     WHERE s.run_id = :run_id AND s.task_no = :task_no AND s.model_no = :model_no
       AND s.status IN ('ready_to_score', 'completed')
-    ORDER BY s.sample_index
+    ORDER BY s.sample_index, s.repeat_no
     LIMIT :limit
 """)

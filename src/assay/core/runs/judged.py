@@ -73,4 +73,4 @@ def _render(judge: JudgePlan, row: Mapping[str, Any]) -> str:
 
 
 def _result(item: WorkItem, status: SampleStatus, values: dict[str, Any]) -> SampleResult:
-    return SampleResult(item.task_no, item.model_no, item.sample_index, status, values)
+    return SampleResult(item.task_no, item.model_no, item.sample_index, status, values, item.repeat_no)

@@ -56,11 +56,12 @@ class NewSample:
     task_no: int
     model_no: int
     sample_index: int
+    repeat_no: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A leased range of samples of one task and model."""
+    """A leased range of samples of one task and model: all repeats of the items in it."""
 
     chunk_no: int
     task_no: int
@@ -84,6 +85,7 @@ class WorkItem:
     output_text: str | None
     extracted_output: str | None
     response_id: str | None
+    repeat_no: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,9 @@ async def copy_items(session: AsyncSession, run_id: UUID, items: Sequence[NewIte
 async def copy_samples(session: AsyncSession, run_id: UUID, samples: Sequence[NewSample], now: Any) -> None:
     """Insert queued samples by COPY, in the session's transaction."""
     queued = SampleStatus.QUEUED.value
-    records = [(run_id, s.task_no, s.model_no, s.sample_index, s.id, queued, False, now) for s in samples]
-    columns = ["run_id", "task_no", "model_no", "sample_index", "id", "status", "tokens_estimated", "created_at"]
+    records = [(run_id, s.task_no, s.model_no, s.sample_index, s.repeat_no, s.id, queued, False, now) for s in samples]
+    key = ["run_id", "task_no", "model_no", "sample_index", "repeat_no"]
+    columns = [*key, "id", "status", "tokens_estimated", "created_at"]
     await _copy(session, "run_samples", columns, records)
 
 
@@ -143,7 +146,8 @@ async def count_chunks(session: AsyncSession, run_id: UUID) -> int:
 async def plan_chunks(session: AsyncSession, run_id: UUID) -> int:
     """Cut the samples that are not terminal into chunks, replacing earlier chunks.
 
-    Chunks of all tasks and models are interleaved, so that a slow model never stands before a fast one.
+    Chunks of all tasks and models are interleaved, so that a slow model never stands before a fast one. All repeats of
+    an item are in one chunk.
 
     Returns:
         Number of chunks.
@@ -159,7 +163,8 @@ _PLAN_CHUNKS = text("""
            min(sample_index), max(sample_index), false
     FROM (
         SELECT task_no, model_no, sample_index,
-               (row_number() OVER (PARTITION BY task_no, model_no ORDER BY sample_index) - 1) / :size AS bucket
+               (dense_rank() OVER (PARTITION BY task_no, model_no ORDER BY sample_index) - 1)
+                   / greatest(1, :size / (SELECT repeats FROM runs WHERE id = :run_id)) AS bucket
         FROM run_samples
         WHERE run_id = :run_id AND status IN ('queued', 'ready_to_score')
     ) AS outstanding
@@ -266,6 +271,7 @@ async def load_chunk(session: AsyncSession, run_id: UUID, chunk: Chunk) -> list[
             output_text=row[6],
             extracted_output=row[7],
             response_id=row[8],
+            repeat_no=row[9],
         )
         for row in found
     ]
@@ -275,13 +281,13 @@ async def load_chunk(session: AsyncSession, run_id: UUID, chunk: Chunk) -> list[
 # planner would read all items of the task for every sample of the chunk.
 _LOAD_CHUNK = text("""
     SELECT s.id, s.sample_index, s.status, i.dataset_row::text, i.prompt, i.target, s.output_text, s.extracted_output,
-           s.response_id
+           s.response_id, s.repeat_no
     FROM run_samples s
     JOIN run_items i ON i.run_id = s.run_id AND i.task_no = s.task_no AND i.sample_index = s.sample_index
     WHERE s.run_id = :run_id AND s.task_no = :task_no AND s.model_no = :model_no
       AND s.sample_index BETWEEN :first_index AND :last_index AND s.status IN ('queued', 'ready_to_score')
       AND i.sample_index BETWEEN :first_index AND :last_index
-    ORDER BY s.sample_index
+    ORDER BY s.sample_index, s.repeat_no
 """)
 
 
@@ -294,6 +300,7 @@ class SampleResult:
     sample_index: int
     status: SampleStatus
     values: dict[str, Any]
+    repeat_no: int = 0
 
 
 async def record_answers(session: AsyncSession, execution: Execution, results: Sequence[SampleResult]) -> RunStatus:
@@ -323,7 +330,8 @@ async def _record(
     session: AsyncSession, statement: TextClause, execution: Execution, results: Sequence[SampleResult]
 ) -> RunStatus:
     rows = [
-        {"t": r.task_no, "m": r.model_no, "i": r.sample_index, "status": r.status.value, **r.values} for r in results
+        {"t": r.task_no, "m": r.model_no, "i": r.sample_index, "n": r.repeat_no, "status": r.status.value, **r.values}
+        for r in results
     ]
     values = {"run_id": execution.run_id, "execution": execution.number, "rows": encode(rows)}
     status = (await session.execute(statement, values)).scalar_one_or_none()
@@ -342,9 +350,9 @@ def _recording(columns: dict[str, str], *, kept: frozenset[str] = frozenset()) -
         ), changed AS (
             UPDATE run_samples s SET status = r.status, {assignments}
             FROM held, json_to_recordset(CAST(:rows AS json))
-                AS r (t smallint, m smallint, i integer, status text, {declared})
+                AS r (t smallint, m smallint, i integer, n smallint, status text, {declared})
             WHERE s.run_id = :run_id AND s.task_no = r.t AND s.model_no = r.m AND s.sample_index = r.i
-              AND s.status IN ('queued', 'ready_to_score')
+              AND s.repeat_no = r.n AND s.status IN ('queued', 'ready_to_score')
             RETURNING s.status
         )
         UPDATE runs

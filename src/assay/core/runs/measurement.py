@@ -101,6 +101,7 @@ def _count(samples: Sequence[Row[Any]]) -> list[dict[str, Any]]:
                 "t": sample.task_no,
                 "m": sample.model_no,
                 "i": sample.sample_index,
+                "n": sample.repeat_no,
                 "input_tokens": count_tokens(sample.prompt),
                 "output_tokens": count_tokens(sample.output_text or "") + (thought or 0),
                 "reasoning_tokens": thought,
@@ -121,7 +122,7 @@ async def _refresh(session: AsyncSession, row: RunRow) -> None:
 
 # Constants of this package, no text of a user.
 _LOAD_TEXTS = text(f"""
-    SELECT task_no, s.model_no, sample_index, i.prompt, s.output_text, s.reasoning
+    SELECT task_no, s.model_no, sample_index, s.repeat_no, i.prompt, s.output_text, s.reasoning
     FROM (SELECT * FROM run_samples WHERE run_id = :run_id AND {UNMEASURED} LIMIT :limit) AS s
     JOIN run_items i USING (run_id, task_no, sample_index)
 """)
@@ -134,7 +135,9 @@ _WRITE_COUNTS = text("""
     SET input_tokens = r.input_tokens, output_tokens = r.output_tokens, reasoning_tokens = r.reasoning_tokens,
         tokens_estimated = true
     FROM json_to_recordset(CAST(:rows AS json)) AS r (
-        t smallint, m smallint, i integer, input_tokens integer, output_tokens integer, reasoning_tokens integer
+        t smallint, m smallint, i integer, n smallint,
+        input_tokens integer, output_tokens integer, reasoning_tokens integer
     )
     WHERE s.run_id = :run_id AND s.task_no = r.t AND s.model_no = r.m AND s.sample_index = r.i
+      AND s.repeat_no = r.n
 """)

@@ -5,7 +5,8 @@
     by_task:  task → metrics, intervals, counts, tokens, cost, and the same by_model; label tasks add ``classification``
 
 Means run over completed samples that have a number for the metric. Each comes with its interval, the number of samples
-it rests on and the number of completed samples that lack it; a mean over nothing is null, never 0.
+it rests on and the number of completed samples that lack it; a mean over nothing is null, never 0. Where prompts were
+repeated, intervals count items instead of samples, and ``repeats`` has pass@k and pass^k.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.runs.plan import RunPlan
+from assay.core.runs.repeated import Repeated, measure_repeats
 from assay.core.suites.compile import CompiledTask
 from assay.core.suites.manifest.schema import Aggregation, Metric
 from assay.core.suites.rendering import choices_for
@@ -50,6 +52,8 @@ class MeasuredRun:
     run_id: UUID
     models: Sequence[str]
     tasks: Sequence[MeasuredTask]
+    repeats: int = 1
+    """Samples per item and model."""
 
 
 def measured(plan: RunPlan) -> MeasuredRun:
@@ -58,7 +62,7 @@ def measured(plan: RunPlan) -> MeasuredRun:
         MeasuredTask(task.id, task.metrics, task if isinstance(task.scorer, LabelScorer) else None)
         for task in plan.tasks
     ]
-    return MeasuredRun(plan.run_id, plan.models, tasks)
+    return MeasuredRun(plan.run_id, plan.models, tasks, plan.config.effective_repeats)
 
 
 @dataclass(slots=True)
@@ -119,12 +123,13 @@ async def compute_metrics(
         for task_no, task in enumerate(run.tasks)
         if task.labels is not None
     }
+    repeated = Repeated() if run.repeats == 1 else await measure_repeats(session, run.run_id, repeats=run.repeats)
     by_model = {model: _merged(tallies, model_no=number) for number, model in enumerate(run.models)}
     return {
         "overall": _means(_merged(tallies).aggregates()),
         "by_model": {model: _means(tally.aggregates()) for model, tally in by_model.items()},
         "by_task": {
-            task.id: _task_metrics(run, task_no, tallies, group_metrics, labels.get(task_no, {}))
+            task.id: _task_metrics(run, task_no, tallies, group_metrics, labels.get(task_no, {}), repeated)
             for task_no, task in enumerate(run.tasks)
         },
     }
@@ -136,8 +141,10 @@ def _task_metrics(
     tallies: Mapping[Group, _Tally],
     group_metrics: Mapping[str, Mapping[str, float]],
     labels: Mapping[int, dict[str, Any]],
+    repeated: Repeated,
 ) -> dict[str, Any]:
     described = _describe(_merged(tallies, task_no=task_no))
+    repeated.put_intervals(described["intervals"], task_no, None)
     by_model: dict[str, dict[str, Any]] = {}
     for model_no, model in enumerate(run.models):
         one = _describe(tallies.get((task_no, model_no), _Tally()))
@@ -146,11 +153,13 @@ def _task_metrics(
             one["classification"] = labels[model_no]
             one["metrics"].update(_label_metrics(labels[model_no]))
             one["intervals"].update(_label_intervals(labels[model_no]))
+        repeated.put_intervals(one["intervals"], task_no, model_no)
+        one.update(repeated.describe(task_no, model_no))
         by_model[model] = one
     if len(run.models) == 1:
         # With one model there is nothing to mix, so its label metrics and group metrics are the task's.
         only = by_model[run.models[0]]
-        described["metrics"], described["intervals"] = only["metrics"], only["intervals"]
+        described.update({name: only[name] for name in ("metrics", "intervals", "repeats") if name in only})
     return {**described, "by_model": by_model}
 
 

@@ -1,8 +1,9 @@
 """Tables of runs.
 
-``run_items`` holds what is asked, once for all models of a run. ``run_samples`` holds one row for each (item, model);
-its key (run, task, model, index) is both the identity that keeps work from being doubled and the order in which samples
-are listed, with tasks and models as their ordinals in the run. ``run_chunks`` are ranges of samples to lease.
+``run_items`` holds what is asked, once for all models of a run. ``run_samples`` holds a row for each (item, model,
+repeat); its key (run, task, model, index, repeat) is both the identity that keeps work from being doubled and the order
+in which samples are listed, with tasks and models as their ordinals in the run. ``run_chunks`` are ranges of samples to
+lease.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class RunRow(OwnedMixin, Base):
     grader_concurrency: Mapped[int | None]
     max_samples_per_task: Mapped[int | None]
     max_workflow_sample_activities: Mapped[int | None]
+    repeats: Mapped[int] = mapped_column(SmallInteger, default=1, server_default=text("1"))
     labels: Mapped[dict[str, Any]] = mapped_column("metadata")
     total: Mapped[int] = mapped_column(default=0)
     completed: Mapped[int] = mapped_column(default=0)
@@ -126,6 +128,7 @@ class SampleRow(Base):
             "task_no",
             "model_no",
             "sample_index",
+            "repeat_no",
             postgresql_where=text("status = 'failed'"),
         ),
         Index("ix_run_samples_unmeasured", "run_id", postgresql_where=text(UNMEASURED)),
@@ -135,6 +138,7 @@ class SampleRow(Base):
     task_no: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     model_no: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     sample_index: Mapped[int] = mapped_column(primary_key=True)
+    repeat_no: Mapped[int] = mapped_column(SmallInteger, primary_key=True, default=0, server_default=text("0"))
     id: Mapped[UUID]
     status: Mapped[str]
     output_text: Mapped[str | None]
@@ -198,8 +202,8 @@ class TrajectoryRow(Base):
     __tablename__ = "run_trajectories"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["run_id", "task_no", "model_no", "sample_index"],
-            ["run_samples.run_id", "run_samples.task_no", "run_samples.model_no", "run_samples.sample_index"],
+            ["run_id", "task_no", "model_no", "sample_index", "repeat_no"],
+            [f"run_samples.{name}" for name in ("run_id", "task_no", "model_no", "sample_index", "repeat_no")],
             name="fk_run_trajectories_run_samples",
             ondelete="CASCADE",
         ),
@@ -209,6 +213,8 @@ class TrajectoryRow(Base):
     task_no: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     model_no: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     sample_index: Mapped[int] = mapped_column(primary_key=True)
+    repeat_no: Mapped[int] = mapped_column(SmallInteger, default=0, server_default=text("0"))
+    """Always 0: trials that were carried out elsewhere have no repeats."""
     schema_version: Mapped[str]
     step_count: Mapped[int]
     size_bytes: Mapped[int]

@@ -8,7 +8,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.datasets.errors import DatasetNotFoundError, EmptyDatasetError
 from assay.core.datasets.reading import infer_format, read_rows
+from assay.core.datasets.service import read_examples
 from assay.core.datasets.types import DatasetFormat
 from assay.core.files.errors import FileNotFoundInProjectError
 from assay.core.files.service import open_content
@@ -23,7 +25,7 @@ from assay.core.runs.types import RunStatus
 from assay.core.suites.compile import CompiledTask, PreprocessPlan
 from assay.core.suites.manifest.schema import Dataset
 from assay.core.suites.rendering import RowRenderer
-from assay.core.suites.sources import find_dataset_file
+from assay.core.suites.sources import find_dataset_file, parse_dataset_id
 from assay.db.engine import SessionFactory
 from assay.db.session import transaction
 from assay.kit import json
@@ -131,7 +133,7 @@ async def _lay_out(session: AsyncSession, plan: RunPlan, tasks: Sequence[_TaskRo
             await _insert(
                 session, plan, task_no, renderer, rows.evaluated, range(start, min(start + COPY_BATCH, count))
             )
-        total += count * len(plan.models)
+        total += count * len(plan.models) * plan.config.effective_repeats
     return total
 
 
@@ -149,8 +151,11 @@ async def _insert(
         items.append(NewItem(task_no, index, json.dumps(rows[index]), rendered.prompt, rendered.target))
     await ledger.copy_items(session, plan.run_id, items)
     now = utc_now()
+    repeats = range(plan.config.effective_repeats)
     for model_no in range(len(plan.models)):
-        samples = [NewSample(new_id(), task_no, model_no, index) for index in indexes]
+        samples = [
+            NewSample(new_id(), task_no, model_no, index, repeat_no) for index in indexes for repeat_no in repeats
+        ]
         await ledger.copy_samples(session, plan.run_id, samples, now)
 
 
@@ -179,6 +184,9 @@ async def _read_dataset(
     store: FileStore,
     limit: int | None,
 ) -> list[Row]:
+    bound = min(dataset.max_rows or MAX_ROWS, limit or MAX_ROWS, MAX_ROWS)
+    if dataset.dataset_id is not None:
+        return await _read_stored(sessions, plan, task, dataset.dataset_id, limit=bound)
     if dataset.file_id is None:
         raise RunInputError(f"Task '{task.id}' has no dataset file.", data={"task_id": task.id})
     try:
@@ -186,7 +194,6 @@ async def _read_dataset(
             file = await find_dataset_file(session, plan.owner, file_id=dataset.file_id)
             content = await open_content(session, plan.owner, store=store, file_id=file.id)
         format_ = DatasetFormat(dataset.format) if dataset.format is not None else infer_format(file.filename)
-        bound = min(dataset.max_rows or MAX_ROWS, limit or MAX_ROWS, MAX_ROWS)
         rows = read_rows(content.chunks, format=format_, max_rows=bound)
         return [row.values async for row in rows]
     except FileNotFoundInProjectError as error:
@@ -194,6 +201,24 @@ async def _read_dataset(
     except UnavailableError:
         raise
     except DomainError as error:
+        raise _blame(task, error.message, error) from error
+
+
+async def _read_stored(
+    sessions: SessionFactory, plan: RunPlan, task: CompiledTask, dataset_id: str, *, limit: int
+) -> list[Row]:
+    """The items of a stored dataset, as they are now."""
+    row_id = parse_dataset_id(dataset_id)
+    try:
+        if row_id is None:
+            raise DatasetNotFoundError(dataset_id)
+        async with transaction(sessions) as session:
+            await ledger.allow_long_statements(session)
+            return _storable(task, await read_examples(session, plan.owner, row_id, limit=limit))
+    except DatasetNotFoundError as error:
+        reason = f"dataset.dataset_id: the dataset '{dataset_id[:80]}' has been deleted, or is not in this project"
+        raise _blame(task, reason, error) from error
+    except EmptyDatasetError as error:
         raise _blame(task, error.message, error) from error
 
 
@@ -221,7 +246,7 @@ async def _preprocess(
 def _storable(task: CompiledTask, rows: list[Row]) -> list[Row]:
     for index, row in enumerate(rows):
         for path, reason in find_unstorable(row, max_depth=MAX_ROW_DEPTH):
-            raise _blame(task, f"row {index + 1}, after preprocessing: {render_path(path)}: {reason}")
+            raise _blame(task, f"row {index + 1}: {render_path(path)}: {reason}")
     return rows
 
 

@@ -140,13 +140,16 @@ def _run_conditions(run_filter: RunFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-async def find_sample_key(session: AsyncSession, *, run_id: UUID, sample_id: UUID) -> tuple[int, int, int] | None:
-    """The place of a sample within its run: (task ordinal, model ordinal, index)."""
-    query = select(SampleRow.task_no, SampleRow.model_no, SampleRow.sample_index).where(
-        SampleRow.id == sample_id, SampleRow.run_id == run_id
-    )
+SampleKey = tuple[int, int, int, int]
+"""Task ordinal, model ordinal, index, repeat."""
+_SAMPLE_KEY = (SampleRow.task_no, SampleRow.model_no, SampleRow.sample_index, SampleRow.repeat_no)
+
+
+async def find_sample_key(session: AsyncSession, *, run_id: UUID, sample_id: UUID) -> SampleKey | None:
+    """The place of a sample within its run."""
+    query = select(*_SAMPLE_KEY).where(SampleRow.id == sample_id, SampleRow.run_id == run_id)
     found = (await session.execute(query)).one_or_none()
-    return None if found is None else (found[0], found[1], found[2])
+    return None if found is None else (found[0], found[1], found[2], found[3])
 
 
 async def list_samples(
@@ -155,10 +158,10 @@ async def list_samples(
     task_order: Sequence[str],
     *,
     sample_filter: SampleFilter,
-    after: tuple[int, int, int] | None,
+    after: SampleKey | None,
     limit: int,
 ) -> Page[Sample]:
-    """Samples in the order (task, model, index), which is the order of the key."""
+    """Samples in the order of their key."""
     query = (
         select(SampleRow, ItemRow.dataset_row, ItemRow.prompt, ItemRow.target)
         .join(
@@ -170,12 +173,11 @@ async def list_samples(
             ),
         )
         .where(SampleRow.run_id == run.id, *_sample_conditions(sample_filter, run.config.models, task_order))
-        .order_by(SampleRow.task_no, SampleRow.model_no, SampleRow.sample_index)
+        .order_by(*_SAMPLE_KEY)
         .limit(limit + 1)
     )
     if after is not None:
-        key = tuple_(SampleRow.task_no, SampleRow.model_no, SampleRow.sample_index)
-        query = query.where(key > after)
+        query = query.where(tuple_(*_SAMPLE_KEY) > after)
     rows = (await session.execute(query)).all()
     samples = tuple(_to_sample(found, run, task_order) for found in rows[:limit])
     return Page(items=samples, has_more=len(rows) > limit)
@@ -371,6 +373,7 @@ def to_config(row: RunRow) -> RunConfig:
         grader_concurrency=row.grader_concurrency,
         max_samples_per_task=row.max_samples_per_task,
         max_workflow_sample_activities=row.max_workflow_sample_activities,
+        repeats=row.repeats,
     )
 
 
@@ -382,6 +385,8 @@ def _to_sample(found: Row[SampleRow, dict[str, Any], str, str | None], run: Run,
         task_id=task_order[row.task_no],
         model=run.config.models[row.model_no],
         sample_index=row.sample_index,
+        repeat_no=row.repeat_no,
+        repeats=run.config.effective_repeats,
         status=SampleStatus(row.status),
         dataset_row=dataset_row,
         prompt=prompt,

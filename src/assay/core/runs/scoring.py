@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from assay.core.runs.answers import Answer
@@ -207,6 +208,7 @@ def grading_case(task: CompiledTask, item: WorkItem, answer: Answer, plan: RunPl
     sample = {
         "id": str(item.id),
         "index": item.sample_index,
+        "repeat": item.repeat_no,
         "task_id": task.id,
         "model": plan.models[item.model_no],
         "prompt": item.prompt,
@@ -268,7 +270,7 @@ def graded_result(
 def _result(item: WorkItem, status: SampleStatus, values: dict[str, Any]) -> SampleResult:
     if status is SampleStatus.FAILED and "completed_at" not in values:
         values = {**values, "completed_at": utc_now()}
-    return SampleResult(item.task_no, item.model_no, item.sample_index, status, values)
+    return SampleResult(item.task_no, item.model_no, item.sample_index, status, values, item.repeat_no)
 
 
 _SCORE_KEYS = ("extracted_output", "scores", "judge", "error", "completed_at")
@@ -277,4 +279,4 @@ _SCORE_KEYS = ("extracted_output", "scores", "judge", "error", "completed_at")
 def _scores_of(result: SampleResult) -> SampleResult:
     """The same result without the columns that are stored already."""
     values = {key: result.values[key] for key in _SCORE_KEYS if key in result.values}
-    return SampleResult(result.task_no, result.model_no, result.sample_index, result.status, values)
+    return replace(result, values=values)

@@ -25,6 +25,7 @@ from assay.core.runs.repository import OverviewCounts
 from assay.core.runs.transitions import announce
 from assay.core.runs.types import (
     MAX_CONCURRENCY,
+    MAX_REPEATS,
     UNSETTLED,
     Run,
     RunConfig,
@@ -102,6 +103,7 @@ async def create_run(
         grader_concurrency=config.grader_concurrency,
         max_samples_per_task=config.max_samples_per_task,
         max_workflow_sample_activities=config.max_workflow_sample_activities,
+        repeats=config.effective_repeats,
         labels=check_metadata(metadata),
         webhook_endpoint_id=webhook_endpoint_id,
         total=0,
@@ -406,6 +408,8 @@ def check_run_config(config: RunConfig, version: SuiteVersion) -> list[str]:
         value = getattr(config, name)
         if value is not None and not 1 <= value <= 2**31 - 1:
             raise RunInputError(f"`{name}` must be at least 1.", param=name)
+    if config.repeats is not None and not 1 <= config.repeats <= MAX_REPEATS:
+        raise RunInputError(f"`repeats` must be 1 to {MAX_REPEATS}.", param="repeats")
     resolve_generation(config.generation)
     return task_order
 

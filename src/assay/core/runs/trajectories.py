@@ -167,7 +167,7 @@ async def find_place(
         RunInputError: There are several, so one of task and model is missing.
     """
     query = select(SampleRow.task_no, SampleRow.model_no).where(
-        SampleRow.run_id == run.id, SampleRow.sample_index == sample_index
+        SampleRow.run_id == run.id, SampleRow.sample_index == sample_index, SampleRow.repeat_no == 0
     )
     # An index alone is not the beginning of the key, so it is looked up under each task and model.
     query = query.where(SampleRow.task_no.in_(_ordinals(run.task_order, task_id)))

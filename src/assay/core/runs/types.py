@@ -13,6 +13,8 @@ from uuid import UUID
 MAX_CONCURRENCY = 1024
 """Largest accepted concurrency knob. The vendor's own limit is 25; a server of one's own may do more."""
 
+MAX_REPEATS = 100
+
 DEFAULT_GENERATION_CONCURRENCY = 4
 DEFAULT_GRADER_CONCURRENCY = 2
 """Contract M§7 R17."""
@@ -82,11 +84,18 @@ class RunConfig:
     grader_concurrency: int | None = None
     max_samples_per_task: int | None = None
     max_workflow_sample_activities: int | None = None
+    repeats: int | None = None
+    """How often each model is asked each prompt; once by default. Beyond the published API."""
 
     @property
     def effective_generation_concurrency(self) -> int:
         """Calls in flight over the whole run (R17)."""
         return self.generation_concurrency or self.concurrency or DEFAULT_GENERATION_CONCURRENCY
+
+    @property
+    def effective_repeats(self) -> int:
+        """Samples per item and model."""
+        return self.repeats or 1
 
     @property
     def effective_grader_concurrency(self) -> int:
@@ -136,6 +145,10 @@ class Sample:
     task_id: str
     model: str
     sample_index: int
+    repeat_no: int
+    """Which of the repeats of the same prompt, from 0."""
+    repeats: int
+    """Samples that the run has of each item and model."""
     status: SampleStatus
     dataset_row: Mapping[str, Any] | None
     prompt: str

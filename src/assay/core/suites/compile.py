@@ -201,7 +201,7 @@ def _plan_fewshot(task: Task) -> FewshotPlan | None:
     if count == 0:
         return None
     fewshot = task.fewshot or Fewshot()
-    has_own_pool = fewshot.dataset is not None and fewshot.dataset.file_id != task.dataset.file_id
+    has_own_pool = fewshot.dataset is not None and not fewshot.dataset.has_rows_of(task.dataset)
     return FewshotPlan(
         count=count,
         strategy=FewshotStrategy(fewshot.strategy),

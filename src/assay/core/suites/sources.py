@@ -1,4 +1,4 @@
-"""The files that a manifest names: datasets, and Python kept in files."""
+"""What a manifest names: files of rows, files of Python, and stored datasets."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.datasets.service import known_datasets
 from assay.core.files.errors import FileNotFoundInProjectError
 from assay.core.files.service import get_file, open_content
 from assay.core.files.store import FileStore
 from assay.core.files.types import File, FilePurpose
 from assay.core.projects.types import Principal
 from assay.core.suites.manifest import Fault, Manifest, ManifestError
-from assay.core.suites.manifest.schema import PythonPart
+from assay.core.suites.manifest.schema import PythonPart, task_datasets
 
 MAX_SOURCE_BYTES = 256 * 1024
 
@@ -32,22 +33,23 @@ def parse_file_id(text: str) -> UUID | None:
 async def check_sources(
     session: AsyncSession, principal: Principal, store: FileStore, manifest: Manifest, *, datasets: bool = True
 ) -> Mapping[str, str]:
-    """See that every file the manifest names is there for evals, and read its Python.
+    """See that every file and stored dataset that the manifest names is there for evals, and read its Python.
 
     Args:
         session: Where files are.
         principal: Whose eyes to look with.
         store: Where their content is.
         manifest: What names them.
-        datasets: Whether to look for files of rows as well as for Python.
+        datasets: Whether to look for rows as well as for Python.
 
     Returns:
         Text of each Python file by its id as written in the manifest.
 
     Raises:
-        ManifestError: A file is not visible, has another purpose, or is no Python text; naming the path.
+        ManifestError: A file or dataset is not visible, a file has another purpose, or is no Python text; naming the
+            path.
     """
-    faults: list[Fault] = []
+    faults = await _dataset_faults(session, principal, manifest) if datasets else []
     sources: dict[str, str] = {}
     for path, file_id, is_code in _references(manifest):
         if not is_code and not datasets:
@@ -73,6 +75,31 @@ async def find_dataset_file(session: AsyncSession, principal: Principal, *, file
     if row_id is None:
         raise FileNotFoundInProjectError
     return await get_file(session, principal, file_id=row_id)
+
+
+def parse_dataset_id(text: str) -> UUID | None:
+    """The row id in a stored dataset's id, a UUID in any form, or None when no dataset can have this id."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+async def _dataset_faults(session: AsyncSession, principal: Principal, manifest: Manifest) -> list[Fault]:
+    """Stored datasets that the caller does not have, each looked up once."""
+    named = {
+        f"tasks[{index}].{path}.dataset_id": dataset.dataset_id
+        for index, task in enumerate(manifest.tasks)
+        for path, dataset in task_datasets(task).items()
+        if dataset.dataset_id is not None
+    }
+    row_ids = {text: parse_dataset_id(text) for text in named.values()}
+    known = await known_datasets(session, principal, {row_id for row_id in row_ids.values() if row_id is not None})
+    return [
+        Fault(path, f"no dataset '{text[:80]}' in this project; it may be deleted")
+        for path, text in named.items()
+        if row_ids[text] not in known
+    ]
 
 
 class _SourceFaultError(Exception):

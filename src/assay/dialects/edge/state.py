@@ -23,6 +23,7 @@ from assay.core.webhooks.types import WebhookTools
 from assay.db.engine import SessionFactory
 from assay.gateway.catalog import Catalog
 from assay.gateway.types import EmbeddingReply
+from assay.sandbox.hog import HogSandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class ApiState:
     """Finds the key that a judge may use."""
     provider_keys: KeyTools
     """Tries and encrypts keys of model providers."""
+    hog: HogSandbox
+    """Tries programs; its processes start when they are needed."""
     clock: ClockReader
     """Knows when schedules fire next."""
 

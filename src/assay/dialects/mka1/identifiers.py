@@ -18,6 +18,8 @@ class Prefix(StrEnum):
     SHARE = "eval_share_"
     SCHEDULE = "eval_sched_"
     FIRE = "eval_fire_"
+    LABEL = "eval_label_"
+    CALIBRATION = "eval_calib_"
     EVENT = "evt_"
     FILE = "file_"
     AGENT = "agt_"

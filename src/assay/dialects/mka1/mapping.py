@@ -116,6 +116,7 @@ def from_create_run(body: CreateRun) -> RunConfig:
         grader_concurrency=body.grader_concurrency,
         max_samples_per_task=body.max_samples_per_task,
         max_workflow_sample_activities=body.max_workflow_sample_activities,
+        repeats=body.repeats,
     )
 
 
@@ -135,6 +136,7 @@ def to_run(run: Run) -> WireRun:
         judge_model=run.config.judge_model,
         embedding_model=run.config.embedding_model,
         generation=dict(run.config.generation),
+        repeats=run.config.repeats if run.config.effective_repeats > 1 else None,
         request_counts=WireRequestCounts(total=run.total, completed=run.completed, failed=run.failed),
         metrics=None if run.metrics is None else dict(run.metrics),
         error=None if run.error is None else dict(run.error),
@@ -167,6 +169,7 @@ def to_sample(sample: Sample, *, with_row: bool, with_reasoning: bool) -> WireSa
         task_id=sample.task_id,
         model=sample.model,
         sample_index=sample.sample_index,
+        repeat=sample.repeat_no if sample.repeats > 1 else None,
         status=sample.status.value,
         dataset_row=redact_blobs(dict(sample.dataset_row)) if with_row and sample.dataset_row is not None else None,
         prompt=sample.prompt,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from assay.dialects.posthog.routes import capture, datasets, evaluations, events, flags, otlp, provider_keys
+from assay.dialects.posthog.routes import capture, datasets, evaluations, events, flags, online, otlp, provider_keys
 
 
 def routers() -> list[APIRouter]:
@@ -14,6 +14,7 @@ def routers() -> list[APIRouter]:
         datasets.items,
         evaluations.evaluations,
         provider_keys.provider_keys,
+        online.online,
         events.events,
     )
     return [resource.router for resource in resources]

@@ -16,11 +16,14 @@ from assay.core.evaluators.errors import (
     KeyFieldError,
     KeyNotHealthyError,
     KeyRefusedError,
+    SourceError,
 )
+from assay.core.online.errors import TargetMismatchError
 from assay.core.projects.errors import InvalidCredentialsError, ProjectNotFoundError
 from assay.dialects.edge.bodies import BodyError
 from assay.dialects.edge.statuses import STATUS_OF_KIND
 from assay.kit.errors import DomainError, ErrorKind, InvalidError
+from assay.kit.json import loads
 
 TYPE_OF_KIND: dict[ErrorKind, str] = {
     ErrorKind.INVALID: "validation_error",
@@ -84,9 +87,11 @@ def render_error(error: DomainError) -> Response:
         case BodyError() if error.param is None:
             kind_word, code = "invalid_request", "parse_error"
         case DefinitionError() | KeyFieldError() | KeyRefusedError() | JudgeKeyError():
-            attr = _attr(error.param or "")
+            attr = attr_of(error.param or "")
         case KeyNotHealthyError():
             return JSONResponse(body("validation_error", "invalid", detail, None), 400)
+        case TargetMismatchError():
+            code = error.code
         case UnknownDatasetError():
             code = "does_not_exist"
         case InvalidCredentialsError():
@@ -99,9 +104,19 @@ def render_error(error: DomainError) -> Response:
     return JSONResponse(body(kind_word, code, detail, attr), STATUS_OF_KIND[error.kind], headers)
 
 
-def _attr(param: str) -> str:
+def attr_of(param: str) -> str:
     """A place in the core's words as this dialect names it (P§2.4, P§7 no. 15)."""
     return ATTRS.get(param) or "__".join(part for part in re.split(r"[.\[\]]+", param) if part)
+
+
+def render_superset(error: DomainError) -> Response:
+    """The four keys and ``error``, which older clients read: a text, or the messages of a field (P§4.1, P§4.2)."""
+    response = render_error(error)
+    told: dict[str, Any] = loads(bytes(response.body))
+    is_plain = told["attr"] is None or isinstance(error, SourceError)
+    told["error"] = told["detail"] if is_plain else {told["attr"]: [told["detail"]]}
+    headers = {name: value for name, value in response.headers.items() if name == "retry-after"}
+    return JSONResponse(told, response.status_code, headers)
 
 
 def describe_invalid(error: RequestValidationError) -> DomainError:

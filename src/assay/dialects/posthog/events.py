@@ -17,10 +17,19 @@ import orjson
 from fastapi import Request
 
 from assay.core.capture.validation import read_time
-from assay.core.events.service import MAX_TRACE_EVENTS
-from assay.core.events.types import EMBEDDING, GENERATION, EventPage, EventPosition, EventQuery, StoredEvent, TraceNode
+from assay.core.events.types import (
+    EMBEDDING,
+    GENERATION,
+    EventPage,
+    EventPosition,
+    EventQuery,
+    StoredEvent,
+    Trace,
+    TraceNode,
+)
 from assay.dialects.posthog.errors import FieldError
 from assay.dialects.posthog.mapping import render_time
+from assay.dialects.posthog.query import page_url
 from assay.scoring.online import PropertyFilter
 from assay.scoring.online.operators import NEGATIONS, OPERATORS
 
@@ -91,7 +100,7 @@ def render_event_page(request: Request, page: EventPage) -> dict[str, Any]:
     if page.next is not None:
         text = f"{page.next.timestamp.isoformat()}|{page.next.id}"
         cursor = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-        following = str(request.url.include_query_params(**{CURSOR: cursor}))
+        following = str(page_url(request).include_query_params(**{CURSOR: cursor}))
     return {"next": following, "results": [render_event(event) for event in page.events]}
 
 
@@ -106,9 +115,9 @@ def render_event(event: StoredEvent) -> dict[str, Any]:
     }
 
 
-def render_trace(trace_id: str, roots: Sequence[TraceNode]) -> dict[str, Any]:
+def render_trace(trace_id: str, trace: Trace) -> dict[str, Any]:
     """A trace: sums over its model calls, and its events as a tree."""
-    events = _flat(roots)
+    events = _flat(trace.roots)
     calls = [event.properties for event in events if event.event in (GENERATION, EMBEDDING)]
     first = min(events, key=lambda event: (event.timestamp, event.id))
     return {
@@ -117,11 +126,11 @@ def render_trace(trace_id: str, roots: Sequence[TraceNode]) -> dict[str, Any]:
         "distinct_id": first.distinct_id,
         "timestamp": render_time(first.timestamp),
         "event_count": len(events),
-        "is_truncated": len(events) >= MAX_TRACE_EVENTS,
+        "is_truncated": trace.is_truncated,
         "input_tokens": _sum(calls, "$ai_input_tokens"),
         "output_tokens": _sum(calls, "$ai_output_tokens"),
         "total_cost_usd": _sum(calls, "$ai_total_cost_usd"),
-        "tree": [_render_node(node) for node in roots],
+        "tree": [_render_node(node) for node in trace.roots],
     }
 
 

@@ -31,7 +31,7 @@ from assay.core.online.types import (
 )
 from assay.dialects.posthog.errors import FieldError
 from assay.dialects.posthog.mapping import render_time
-from assay.dialects.posthog.query import read_choice, read_id
+from assay.dialects.posthog.query import page_url, read_choice, read_id
 from assay.dialects.posthog.wire import JsonList, Wire, moment
 
 CURSOR = "cursor"
@@ -54,7 +54,7 @@ class BackfillInput(Wire):
 
     after: Time
     before: Time | None = None
-    properties: JsonList = []
+    properties: JsonList = Field(default_factory=list[Any])
     apply_conditions: bool = True
     limit: Annotated[int, Field(ge=1, le=MOST_ENTRIES)] = 10_000
 
@@ -146,7 +146,7 @@ def render_entries(request: Request, entries: Sequence[Entry], limit: int) -> di
     shown = entries[:limit]
     following = None
     if len(entries) > limit:
-        following = str(request.url.include_query_params(**{CURSOR: str(shown[-1].id)}))
+        following = str(page_url(request).include_query_params(**{CURSOR: str(shown[-1].id)}))
     return {"next": following, "results": [_entry(entry) for entry in shown]}
 
 

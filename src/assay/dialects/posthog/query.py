@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from fastapi import Request
+from starlette.datastructures import URL
 
 from assay.core.datasets.types import DatasetQuery, DatasetSort
 from assay.db.slices import Counted, Slice, SortKey
+from assay.dialects.posthog.credentials import PARAMETER
 from assay.dialects.posthog.errors import FieldError
 
 DEFAULT_LIMIT = 100
@@ -139,6 +141,11 @@ def read_ids(request: Request) -> list[UUID] | None:
         raise FieldError("id__in", "invalid", "Give UUIDs, separated by commas.") from error
 
 
+def page_url(request: Request) -> URL:
+    """The request's own address, for the address of another page: without a key, which no answer may hold."""
+    return request.url.remove_query_params(PARAMETER)
+
+
 def _url(request: Request, limit: int, offset: int) -> str:
-    url = request.url.remove_query_params("offset").include_query_params(limit=limit)
+    url = page_url(request).remove_query_params("offset").include_query_params(limit=limit)
     return str(url.include_query_params(offset=offset) if offset > 0 else url)

@@ -20,10 +20,12 @@ from assay.core.projects.errors import ProjectNotFoundError
 from assay.core.projects.service import get_project
 from assay.core.projects.types import Principal, Project, Scope
 from assay.core.requests.service import RequestIdentity
-from assay.dialects.edge.access import bearer_token, caller_with
+from assay.dialects.edge.access import caller_with
 from assay.dialects.edge.bodies import BodyError, check_json, parse_json
 from assay.dialects.edge.route import EdgeRoute
+from assay.dialects.edge.route import Handler as RequestHandler
 from assay.dialects.edge.state import session_of, state_of
+from assay.dialects.posthog.credentials import find_key, with_key_of_body
 from assay.dialects.posthog.errors import describe_invalid, render_error
 from assay.dialects.posthog.wire import FormFields
 from assay.kit.errors import DomainError
@@ -40,12 +42,15 @@ Handler = Callable[..., Coroutine[Any, Any, Any]]
 
 
 class PosthogRoute(EdgeRoute):
-    """Bearer keys and four-key errors."""
+    """Personal keys and four-key errors."""
 
     async def identify_caller(self, request: Request, session: AsyncSession) -> Principal:
         """The key's principal."""
-        token = bearer_token(request, advice="Authentication credentials were not provided.")
-        return await state_of(request).authenticator.authenticate(session, token)
+        return await state_of(request).authenticator.authenticate(session, find_key(request))
+
+    async def _handle(self, request: Request, inner: RequestHandler) -> Response:
+        limit = self.max_body_bytes(state_of(request))
+        return await super()._handle(await with_key_of_body(request, limit=limit), inner)
 
     async def _identity(self, request: Request) -> RequestIdentity | None:
         try:

@@ -80,6 +80,11 @@ def judge_faults(grader: JudgeGrader) -> Iterator[Fault]:
         yield Fault("", exc.message[:1].lower() + exc.message[1:].removesuffix("."))
 
 
+def main_judge_metric(grader: JudgeGrader) -> str:
+    """The metric that speaks for a judge."""
+    return metric_ids(_question(grader), grader.metric_id)[0]
+
+
 def judge_metric_faults(grader: JudgeGrader, wanted: Sequence[str]) -> Iterator[Fault]:
     """Metrics that the judge does not have, by path inside the task."""
     try:

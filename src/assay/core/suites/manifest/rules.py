@@ -32,6 +32,7 @@ MAX_METADATA_KEY = 64
 MAX_METADATA_VALUE = 512
 
 _NEEDS_GRADER = frozenset({TaskType.SUMMARIZATION, TaskType.SEMANTIC_SIMILARITY, TaskType.LLM_JUDGE, TaskType.CUSTOM})
+_SOURCES = {DatasetSource.FILE: "file_id", DatasetSource.HUGGINGFACE: "path", DatasetSource.DATASET: "dataset_id"}
 _HUGGINGFACE_ONLY = ("name", "split", "revision", "data_files")
 
 
@@ -114,21 +115,21 @@ def _type_faults(task: Task) -> Iterator[Fault]:
 
 
 def _dataset_faults(dataset: Dataset) -> Iterator[Fault]:
-    if (dataset.file_id is None) == (dataset.path is None):
-        fix = "give one of file_id (an uploaded file) and path (a Hugging Face dataset)"
-        yield Fault(
-            "", f"{'has neither file_id nor path' if dataset.path is None else 'has both file_id and path'}; {fix}"
-        )
+    given = [name for name in _SOURCES.values() if getattr(dataset, name) is not None]
+    if len(given) != 1:
+        fix = "give file_id (an uploaded file), dataset_id (a stored dataset) or path (a Hugging Face dataset)"
+        found = f"has both {given[0]} and {given[1]}" if given else "has neither file_id nor path"
+        yield Fault("", f"{found}; {fix}")
         return
-    if dataset.source is DatasetSource.FILE and dataset.file_id is None:
-        yield Fault("file_id", "is required by source 'file'; give it instead of path")
-    if dataset.source is DatasetSource.HUGGINGFACE and dataset.path is None:
-        yield Fault("path", "is required by source 'huggingface'; give it instead of file_id")
+    if dataset.source is not None and _SOURCES[dataset.source] != given[0]:
+        yield Fault(
+            _SOURCES[dataset.source], f"is required by source '{dataset.source}'; give it instead of {given[0]}"
+        )
     if dataset.path is None:
         for name in _HUGGINGFACE_ONLY:
             if getattr(dataset, name) is not None:
                 yield Fault(name, "is used by Hugging Face datasets only; remove it")
-    elif dataset.format is not None:
+    if dataset.file_id is None and dataset.format is not None:
         yield Fault("format", "is used by uploaded files only; remove it")
 
 
@@ -149,7 +150,7 @@ def _fewshot_faults(task: Task) -> Iterator[Fault]:
     if count and task.num_fewshot and count != task.num_fewshot:
         yield Fault("num_fewshot", f"is {task.num_fewshot} while fewshot.count is {count}; give one of them")
     pool = None if task.fewshot is None else task.fewshot.dataset
-    if pool is not None and pool.file_id is not None and pool.file_id == task.dataset.file_id:
+    if pool is not None and pool.has_rows_of(task.dataset):
         for name in ("format", "max_rows"):
             if getattr(pool, name) != getattr(task.dataset, name):
                 yield Fault(

@@ -93,6 +93,7 @@ class DatasetSource(StrEnum):
 
     FILE = "file"
     HUGGINGFACE = "huggingface"
+    DATASET = "dataset"
 
 
 class FewshotStrategy(StrEnum):
@@ -180,11 +181,12 @@ def _is_path_or_paths(value: object) -> bool:
 
 
 class Dataset(Part):
-    """The rows of a task: an uploaded file, or a Hugging Face dataset."""
+    """The rows of a task: an uploaded file, the items of a stored dataset, or a Hugging Face dataset."""
 
     source: DatasetSource | None = None
-    """Inferred from ``file_id`` or ``path``."""
+    """Inferred from ``file_id``, ``dataset_id`` or ``path``."""
     file_id: Identifier | None = None
+    dataset_id: Identifier | None = None
     format: DatasetFormat | None = None
     """Of the file; inferred from its name."""
     path: Identifier | None = None
@@ -198,11 +200,18 @@ class Dataset(Part):
     """Rows beyond it are not read."""
     audio_column: Column | None = None
 
+    def has_rows_of(self, other: Dataset) -> bool:
+        """Whether both name the same file or stored dataset."""
+        mine = (self.file_id, self.dataset_id)
+        return mine != (None, None) and mine == (other.file_id, other.dataset_id)
+
     @property
     def effective_source(self) -> DatasetSource:
-        """The source given, or the one that ``file_id`` or ``path`` implies."""
+        """The source given, or the one that ``file_id``, ``dataset_id`` or ``path`` implies."""
         if self.source is not None:
             return self.source
+        if self.dataset_id is not None:
+            return DatasetSource.DATASET
         return DatasetSource.FILE if self.path is None else DatasetSource.HUGGINGFACE
 
 

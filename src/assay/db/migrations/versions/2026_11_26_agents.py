@@ -1,7 +1,7 @@
 """agents
 
 Revision: 6abe4c6db6cc
-Follows: a4b1f7c20e93
+Follows: c71ca83ce494
 Made: 2026-11-26 02:17:14.288904
 """
 
@@ -10,7 +10,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "6abe4c6db6cc"
-down_revision = "a4b1f7c20e93"
+down_revision = "c71ca83ce494"
 branch_labels = None
 depends_on = None
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from assay.core.runs.types import MAX_REPEATS
 from assay.dialects.mka1.wire.base import MAX_INT, RequestModel, ResponseModel, UnixSeconds
 
 Concurrency = Annotated[int | None, Field(ge=1, le=1024)]
+Repeats = Annotated[int | None, Field(ge=1, le=MAX_REPEATS)]
+"""Not in the published API: how often each model is asked each prompt."""
 ModelId = Annotated[str, Field(min_length=1, max_length=255)]
 
 
@@ -27,6 +30,7 @@ class CreateRun(RequestModel):
     grader_concurrency: Concurrency = None
     max_samples_per_task: Annotated[int | None, Field(ge=1, le=MAX_INT)] = None
     max_workflow_sample_activities: Annotated[int | None, Field(ge=1, le=MAX_INT)] = None
+    repeats: Repeats = None
     metadata: dict[str, str] | None = None
 
 
@@ -47,7 +51,19 @@ class WireTokens(ResponseModel):
     reasoning: int | None
 
 
-class WireRun(ResponseModel):
+class _Repeatable(ResponseModel):
+    """What says of repeats only where there are some: the published API knows none."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = serialize(self)
+        for name in ("repeats", "repeat"):
+            if name in written and written[name] is None:
+                del written[name]
+        return written
+
+
+class WireRun(_Repeatable):
     """A run."""
 
     id: str
@@ -63,6 +79,8 @@ class WireRun(ResponseModel):
     judge_model: str | None
     embedding_model: str | None
     generation: dict[str, Any]
+    repeats: int | None = None
+    """Not in the published API, and so only there when prompts are repeated."""
     request_counts: WireRequestCounts
     metrics: dict[str, Any] | None
     error: dict[str, Any] | None
@@ -88,7 +106,7 @@ class WireRunDeleted(ResponseModel):
     deleted: bool
 
 
-class WireSample(ResponseModel):
+class WireSample(_Repeatable):
     """A sample."""
 
     id: str
@@ -97,6 +115,8 @@ class WireSample(ResponseModel):
     task_id: str
     model: str
     sample_index: int
+    repeat: int | None = None
+    """Not in the published API, and so only there when prompts are repeated."""
     status: str
     dataset_row: dict[str, Any] | None
     prompt: str

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from assay.core.schedules.types import MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS, OverlapPolicy
 from assay.dialects.mka1.wire.base import MAX_INT, RequestModel, ResponseModel, UnixSeconds
-from assay.dialects.mka1.wire.runs import Concurrency, ModelId
+from assay.dialects.mka1.wire.runs import Concurrency, ModelId, Repeats
 
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 Description = Annotated[str | None, Field(max_length=10_000)]
@@ -35,6 +35,7 @@ class ScheduleRun(RequestModel):
     grader_concurrency: Concurrency = None
     max_samples_per_task: Annotated[int | None, Field(ge=1, le=MAX_INT)] = None
     max_workflow_sample_activities: Annotated[int | None, Field(ge=1, le=MAX_INT)] = None
+    repeats: Repeats = None
 
 
 class CreateSchedule(RequestModel):

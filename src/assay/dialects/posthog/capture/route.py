@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -40,6 +41,8 @@ AI_BYTES = 25 * 1024 * 1024
 MAX_TOKEN_CHARACTERS = 200
 _THREAD_BYTES = 256 * 1024
 """Bodies over this are decoded in a thread, so that other requests are answered meanwhile."""
+
+_log = structlog.stdlib.get_logger(__name__)
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -119,6 +122,9 @@ async def keep(request: Request, envelope: Envelope, *, is_strict: bool = False)
         captured = await capture(session, sender, envelope.events, arrival)
     if captured.stored:
         state.wake_dispatcher()
+    if captured.refused:
+        first = captured.refused[0]
+        _log.info("events_refused", count=len(captured.refused), fault=first.fault.value, path=request.url.path)
     return captured
 
 

@@ -11,9 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from assay.core.evaluators import keys, service
 from assay.core.evaluators.errors import EvaluatorNotFoundError
 from assay.core.evaluators.types import Evaluator
+from assay.core.online.preview import prepare_preview, run_preview
 from assay.core.projects.service import list_users
 from assay.core.projects.types import Principal
-from assay.dialects.edge.state import state_of
+from assay.dialects.edge.state import give_back, state_of
+from assay.dialects.posthog.errors import render_superset
 from assay.dialects.posthog.evaluations import (
     COMPACT_CLIENT,
     LEFT_OUT_WHEN_COMPACT,
@@ -23,6 +25,7 @@ from assay.dialects.posthog.evaluations import (
     evaluator_values,
     read_evaluator_query,
 )
+from assay.dialects.posthog.preview import TestHogInput, preview_error, preview_request, render_preview
 from assay.dialects.posthog.query import read_slice, render_page
 from assay.dialects.posthog.route import (
     EvaluationReader,
@@ -35,6 +38,7 @@ from assay.dialects.posthog.route import (
     read_uuid,
 )
 from assay.dialects.posthog.wire import parse
+from assay.kit.errors import DomainError
 
 evaluations = Resource(tag="evaluations")
 
@@ -65,6 +69,19 @@ async def create_evaluation(
     values = evaluator_values(parse(EvaluationInput, await read_object(request)))
     made = await service.create_evaluator(session, principal, values, state_of(request).judges)
     return (await _render(session, principal, [made]))[0]
+
+
+@evaluations.route("POST", "/evaluations/test_hog", reads=True)
+async def try_program(project_id: ProjectPath, request: Request, principal: EvaluationReader, session: Session) -> Any:
+    """Try a Hog program on recent traffic without keeping anything (P§4.2)."""
+    await open_project(session, principal, project_id)
+    try:
+        wire = parse(TestHogInput, await read_object(request))
+        prepared = await prepare_preview(session, principal, preview_request(wire))
+    except DomainError as error:
+        return render_superset(preview_error(error))
+    await give_back(session)
+    return render_preview(wire.target, prepared, await run_preview(state_of(request).hog, prepared))
 
 
 @evaluations.route("GET", "/evaluations/{evaluation_id}")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from fastapi import Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import Request
 
 from assay.core.evaluators.errors import EvaluatorNotFoundError
 from assay.core.online import backfills, budgets, service
 from assay.core.online.errors import BackfillNotFoundError
-from assay.dialects.posthog.errors import FieldError, error_body
+from assay.dialects.posthog.errors import render_superset
 from assay.dialects.posthog.online import (
     CURSOR,
     BackfillInput,
@@ -40,22 +39,20 @@ from assay.dialects.posthog.route import (
 )
 from assay.dialects.posthog.wire import parse
 from assay.kit.clock import utc_now
-from assay.kit.errors import DomainError, ErrorKind
+from assay.kit.errors import DomainError
 
 online = Resource(tag="online evaluation")
 
 
 @online.route("POST", "/evaluation_runs", status_code=202)
-async def create_run(
-    project_id: ProjectPath, request: Request, principal: EvaluationWriter, session: Session
-) -> Any:
+async def create_run(project_id: ProjectPath, request: Request, principal: EvaluationWriter, session: Session) -> Any:
     """Have an evaluation judge one event."""
     await open_project(session, principal, project_id)
     try:
         wire = parse(RunInput, await read_object(request))
         return render_run(await service.request_run(session, principal, run_request(wire)))
     except DomainError as error:
-        return _refusal(error)
+        return render_superset(error)
 
 
 @online.route("GET", "/evaluation_ledger")
@@ -108,9 +105,7 @@ async def put_budget(
 
 
 @online.route("GET", "/evaluation_budget")
-async def get_project_budget(
-    project_id: ProjectPath, principal: EvaluationReader, session: Session
-) -> dict[str, Any]:
+async def get_project_budget(project_id: ProjectPath, principal: EvaluationReader, session: Session) -> dict[str, Any]:
     """What judging by all evaluations of the project may cost in a day."""
     await open_project(session, principal, project_id)
     return render_budget(await budgets.read_budget(session, principal, None))
@@ -170,14 +165,6 @@ async def cancel_backfill(
     return render_backfill(
         await backfills.cancel_backfill(session, principal, _evaluation(evaluation_id), _backfill(backfill_id))
     )
-
-
-def _refusal(error: DomainError) -> Response:
-    """The four keys and ``error``, which older clients read: a text, or the messages of a field (P§4.1)."""
-    status, told = error_body(error)
-    field = error.kind is ErrorKind.INVALID and isinstance(error, FieldError)
-    told["error"] = {told["attr"]: [told["detail"]]} if field else told["detail"]
-    return JSONResponse(told, status)
 
 
 def _evaluation(text: str) -> UUID:

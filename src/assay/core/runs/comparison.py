@@ -1,0 +1,270 @@
+"""Two runs, or two models of one run, on the same items.
+
+Items are paired by task and by what they hold: dataset row and target. So runs of different prompts, suite versions or
+suites can be compared, as long as their data is the same. Equal rows are paired in their order. Repeats of an item
+enter by their mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from assay.core.projects.types import Principal
+from assay.core.runs.errors import ItemsDifferError, RunInputError, RunStateError
+from assay.core.runs.models import RunRow
+from assay.core.runs.service import get_run_row
+from assay.core.runs.types import RunStatus
+from assay.core.suites.manifest import Task, parse_manifest
+from assay.core.suites.scorings import main_metric
+from assay.core.suites.service import get_suite_version
+from assay.scoring.comparing import AdjustedComparison, PairedScores, compare_all
+from assay.scoring.power import DEFAULT_ALPHA
+
+MAX_PAIRS = 200_000
+"""Of all tasks together: more take longer than a client waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two: a run's answers by one of its models."""
+
+    run_id: UUID
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRequest:
+    """What is to be compared, and how."""
+
+    run_id: UUID
+    model: str | None = None
+    """May be left out when the run has one."""
+    baseline_run_id: UUID | None = None
+    """The same run by default."""
+    baseline_model: str | None = None
+    task_id: str | None = None
+    """One task instead of all."""
+    metric: str | None = None
+    """By default each task's main metric."""
+    alpha: float = DEFAULT_ALPHA
+    effect: float | None = None
+    """The smallest difference worth finding."""
+    common_only: bool = False
+    """Leave out items and tasks that only one side has, instead of refusing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskComparison:
+    """One task."""
+
+    task_id: str
+    metric: str
+    higher_is_better: bool
+    baseline_mean: float | None
+    candidate_mean: float | None
+    unscored: int
+    """Paired items without a number of the metric on one side or both; they are left out."""
+    unpaired: int
+    """Items that only one side has; they are left out, and 0 unless ``common_only`` was asked for."""
+    result: AdjustedComparison
+
+
+@dataclass(frozen=True, slots=True)
+class RunComparison:
+    """What a comparison came to."""
+
+    candidate: Side
+    baseline: Side
+    alpha: float
+    tasks: Sequence[TaskComparison]
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    row: RunRow
+    model_no: int
+    tasks: dict[str, Task]
+
+    @property
+    def side(self) -> Side:
+        return Side(self.row.id, self.row.models[self.model_no])
+
+
+async def compare_runs(session: AsyncSession, principal: Principal, request: ComparisonRequest) -> RunComparison:
+    """Compare a candidate with its baseline, task by task.
+
+    Raises:
+        RunNotFoundError: A run is not visible to the caller.
+        RunStateError: A run has not completed.
+        RunInputError: A model, task or metric is missing or unknown, or there are too many items.
+        ItemsDifferError: The sides do not have the same items or tasks.
+    """
+    candidate = await _load(session, principal, request.run_id, request.model, param="model")
+    baseline = await _load(
+        session, principal, request.baseline_run_id or request.run_id, request.baseline_model, param="baseline_model"
+    )
+    if candidate.side == baseline.side:
+        raise RunInputError(
+            "Both sides are the same model of the same run; name another `baseline_run_id` or `baseline_model`.",
+            param="baseline_run_id",
+        )
+    task_ids = _common_tasks(candidate, baseline, request)
+    found = [await _pair_task(session, candidate, baseline, task_id, request) for task_id in task_ids]
+    pairs = [PairedScores(task.baseline, task.candidate, task.higher_is_better) for task in found]
+    if sum(len(pair.baseline) for pair in pairs) > MAX_PAIRS:
+        raise RunInputError(f"There are more than {MAX_PAIRS:,} items; compare task by task.", param="task_id")
+    results = await asyncio.to_thread(compare_all, pairs, alpha=request.alpha, effect=request.effect)
+    tasks = [task.compared(result) for task, result in zip(found, results, strict=True)]
+    return RunComparison(candidate.side, baseline.side, request.alpha, tasks)
+
+
+async def _load(session: AsyncSession, principal: Principal, run_id: UUID, model: str | None, *, param: str) -> _Loaded:
+    row = await get_run_row(session, principal, run_id)
+    if RunStatus(row.status) is not RunStatus.COMPLETED:
+        raise RunStateError(f"Only completed runs are compared; run {run_id} is {row.status}.", RunStatus(row.status))
+    if model is None and len(row.models) > 1:
+        models = ", ".join(row.models)
+        raise RunInputError(f"The run has several models; say which by `{param}`: {models}.", param=param)
+    if model is not None and model not in row.models:
+        raise RunInputError(f"The run has no model '{model[:100]}'; it has {', '.join(row.models)}.", param=param)
+    model_no = 0 if model is None else row.models.index(model)
+    version = await get_suite_version(session, principal, suite_id=row.suite_id, version=row.suite_version)
+    return _Loaded(row, model_no, {task.id: task for task in parse_manifest(version.manifest).tasks})
+
+
+def _common_tasks(candidate: _Loaded, baseline: _Loaded, request: ComparisonRequest) -> list[str]:
+    mine, theirs = candidate.row.task_order, baseline.row.task_order
+    if request.task_id is not None:
+        if request.task_id not in mine or request.task_id not in theirs:
+            raise RunInputError(f"Not both sides have a task '{request.task_id[:100]}'.", param="task_id")
+        return [request.task_id]
+    common = [task_id for task_id in mine if task_id in theirs]
+    alone = sorted({*mine, *theirs} - set(common))
+    if not common or (alone and not request.common_only):
+        raise ItemsDifferError(
+            f"Only one side has the task{'s' if len(alone) > 1 else ''} {', '.join(alone)[:500]}; name a `task_id`"
+            + (", or leave them out with `common_only`." if common else "."),
+            data={"tasks": alone},
+        )
+    return common
+
+
+@dataclass(frozen=True, slots=True)
+class _PairedTask:
+    task_id: str
+    metric: str
+    higher_is_better: bool
+    baseline: list[float]
+    candidate: list[float]
+    unscored: int
+    unpaired: int
+
+    def compared(self, result: AdjustedComparison) -> TaskComparison:
+        return TaskComparison(
+            task_id=self.task_id,
+            metric=self.metric,
+            higher_is_better=self.higher_is_better,
+            baseline_mean=_mean(self.baseline),
+            candidate_mean=_mean(self.candidate),
+            unscored=self.unscored,
+            unpaired=self.unpaired,
+            result=result,
+        )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+async def _pair_task(
+    session: AsyncSession, candidate: _Loaded, baseline: _Loaded, task_id: str, request: ComparisonRequest
+) -> _PairedTask:
+    metric, higher_is_better = _metric(candidate, task_id, request.metric)
+    values: dict[str, Any] = {"metric": metric, "limit": MAX_PAIRS + 1}
+    for name, loaded in (("a", baseline), ("b", candidate)):
+        values[f"run_{name}"] = loaded.row.id
+        values[f"task_{name}"] = loaded.row.task_order.index(task_id)
+        values[f"model_{name}"] = loaded.model_no
+    counts = (await session.execute(_COUNT_PAIRS, values)).one()
+    _check_items(task_id, counts, request)
+    rows = (await session.execute(_LOAD_PAIRS, values)).all()
+    if counts.paired and not rows:
+        raise RunInputError(
+            f"No item of task '{task_id}' has a number of the metric '{metric[:100]}' on both sides.", param="metric"
+        )
+    return _PairedTask(
+        task_id,
+        metric,
+        higher_is_better,
+        [row.a for row in rows],
+        [row.b for row in rows],
+        unscored=counts.paired - len(rows) if len(rows) <= MAX_PAIRS else 0,
+        unpaired=counts.only_a + counts.only_b,
+    )
+
+
+def _check_items(task_id: str, counts: Any, request: ComparisonRequest) -> None:
+    alone = counts.only_a + counts.only_b
+    if alone and (not request.common_only or not counts.paired):
+        advice = " Leave them out with `common_only`." if counts.paired else ""
+        raise ItemsDifferError(
+            f"The items of task '{task_id}' differ: {counts.paired} are on both sides, {counts.only_b} only in the run "
+            f"and {counts.only_a} only in the baseline. Items are the same if row and target are.{advice}",
+            data={
+                "task_id": task_id,
+                "paired": counts.paired,
+                "only_run": counts.only_b,
+                "only_baseline": counts.only_a,
+            },
+        )
+
+
+def _metric(loaded: _Loaded, task_id: str, wanted: str | None) -> tuple[str, bool]:
+    """A task's metric, and whether more of it is better."""
+    task = loaded.tasks.get(task_id)
+    metric = wanted if wanted is not None or task is None else main_metric(task)
+    if metric is None:
+        raise RunInputError(f"The main metric of task '{task_id}' is not known; name a `metric`.", param="metric")
+    stated = [one for one in (() if task is None else task.metrics or ()) if one.id == metric]
+    return metric, stated[0].higher_is_better if stated else True
+
+
+def _side(name: str) -> str:
+    """SQL for the items of a side with their mean score; null where none of their samples has one."""
+    return f"""
+        SELECT md5(i.dataset_row::text || coalesce('+' || i.target, '-')) AS content,
+               row_number() OVER (
+                   PARTITION BY md5(i.dataset_row::text || coalesce('+' || i.target, '-')) ORDER BY i.sample_index
+               ) AS copy,
+               i.sample_index,
+               (SELECT avg(CASE jsonb_typeof(s.scores->CAST(:metric AS text)) WHEN 'number'
+                           THEN CAST(s.scores->>CAST(:metric AS text) AS double precision) END)
+                FROM run_samples s
+                WHERE s.run_id = :run_{name} AND s.task_no = :task_{name} AND s.model_no = :model_{name}
+                  AND s.sample_index = i.sample_index AND s.status = 'completed') AS score
+        FROM run_items i WHERE i.run_id = :run_{name} AND i.task_no = :task_{name}
+    """
+
+
+_JOINED = f"""
+    WITH a AS ({_side("a")}), b AS ({_side("b")})
+    SELECT a.score AS a, b.score AS b, a.content IS NOT NULL AS in_a, b.content IS NOT NULL AS in_b,
+           coalesce(b.sample_index, a.sample_index) AS place
+    FROM a FULL JOIN b USING (content, copy)
+"""
+# Constants of this module, no text of a user.
+_COUNT_PAIRS = text(f"""
+    SELECT count(*) FILTER (WHERE in_a AND in_b) AS paired, count(*) FILTER (WHERE NOT in_b) AS only_a,
+           count(*) FILTER (WHERE NOT in_a) AS only_b
+    FROM ({_JOINED}) AS joined
+""")
+_LOAD_PAIRS = text(f"""
+    SELECT a, b FROM ({_JOINED}) AS joined WHERE a IS NOT NULL AND b IS NOT NULL ORDER BY place LIMIT :limit
+""")

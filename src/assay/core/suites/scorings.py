@@ -1,0 +1,23 @@
+"""What scores a task: which of its metrics speaks for it."""
+
+from __future__ import annotations
+
+from assay.core.suites.manifest.judges import main_judge_metric
+from assay.core.suites.manifest.schema import Aggregation, Task
+from assay.scoring.errors import UnsupportedFamilyError
+from assay.scoring.scorers import scorer_for
+
+
+def main_metric(task: Task) -> str | None:
+    """The first metric that the task states, else the first that its judge or scorer has; None when nobody can say."""
+    stated = [metric.id for metric in task.metrics or () if metric.aggregation is Aggregation.MEAN]
+    if stated:
+        return stated[0]
+    if task.judge is not None:
+        return main_judge_metric(task.judge)
+    if task.python_grader is not None:
+        return task.python_grader.metric_id
+    try:
+        return scorer_for(task.type).metric_ids[0]
+    except UnsupportedFamilyError:
+        return None

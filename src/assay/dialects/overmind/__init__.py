@@ -1,0 +1,1 @@
+"""The ``overmind`` dialect: jobs and what they work on."""

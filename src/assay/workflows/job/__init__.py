@@ -1,0 +1,1 @@
+"""The ``job`` workflow: carries out one execution of a job."""

@@ -1,0 +1,123 @@
+"""Jobs that cannot be carried out say why, and nothing hangs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from tests.support.jobs import Jobs, points
+
+CRITERIA = {"evaluation_criteria": {"correctness": ["It is right."]}}
+KINDS = ("inference", "uploaded_outputs_setup", "judge_scoring", "prompt_tuning", "model_backtesting")
+WITHOUT_EXPECTED: list[dict[str, Any]] = [{"input": f"q{n}"} for n in range(4)]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    id: str
+    kind: str
+    code: str
+    says: str
+    rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    agent: dict[str, Any] = field(default_factory=dict[str, Any])
+    parameters: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+CASES = [
+    Case("no prompt", "prompt_tuning", "no_target", "no prompt to tune", points(4), {"prompt": ""}),
+    Case("no cases to tune on", "prompt_tuning", "not_enough_data", "There are 0 cases"),
+    Case("too few cases", "prompt_tuning", "not_enough_data", "needs 30", points(4), parameters={"min_items": 30}),
+    Case("nothing says what is right", "prompt_tuning", "no_criteria", "what a good answer is", WITHOUT_EXPECTED),
+    Case("no such candidate", "prompt_tuning", "no_model", "Model 'nobody/x'", points(4), {"model": "nobody/x"}),
+    Case(
+        "no such analyzer", "prompt_tuning", "no_model", "Model 'nobody/x'", points(4), {"analyzer_model": "nobody/x"}
+    ),
+    Case(
+        "no such judge",
+        "prompt_tuning",
+        "no_model",
+        "Model 'nobody/x'",
+        WITHOUT_EXPECTED,
+        CRITERIA,
+        {"judge_model": "nobody/x"},
+    ),
+    Case("no inputs", "inference", "not_enough_data", "no inputs to run"),
+    Case("no such dataset", "inference", "no_target", "no dataset", parameters={"dataset": str(uuid4())}),
+    Case("no such prompt", "inference", "no_target", "no prompt", points(1), parameters={"prompt_id": str(uuid4())}),
+    Case("no outputs", "judge_scoring", "not_enough_data", "0 outputs to score", points(4)),
+    Case("no rows", "uploaded_outputs_setup", "no_target", "There are no outputs"),
+    Case(
+        "no row is right",
+        "uploaded_outputs_setup",
+        "not_enough_data",
+        "row 0: It has no `output`",
+        parameters={"rows": [{"input": "x"}, 5]},
+    ),
+    Case("nothing to compare", "model_backtesting", "no_model", "no model to compare with", points(4)),
+    Case("models are no list", "inference", "invalid_parameters", "parameters.models", parameters={"models": "x"}),
+    Case("too many models", "inference", "invalid_parameters", "models", parameters={"models": ["m"] * 11}),
+    Case("no budget", "inference", "invalid_parameters", "budget_usd", parameters={"budget_usd": 0}),
+    Case(
+        "a budget without prices",
+        "inference",
+        "unpriced_model",
+        "price of openai/candidate is not known",
+        points(1),
+        parameters={"budget_usd": 1},
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+async def test_why_a_job_fails(jobs: Jobs, case: Case) -> None:
+    await jobs.agent(case.rows, **case.agent)
+
+    job = await jobs.finished(case.kind, case.parameters)
+
+    result: Any = job.result
+    assert (job.status, result["error_code"]) == ("failed", case.code), result
+    assert case.says in result["error"]
+    assert result["error"] in job.report_markdown
+    assert result["parameters"] == case.parameters
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_jobs_without_a_target(jobs: Jobs, kind: str) -> None:
+    job = await jobs.finished(kind)
+
+    result: Any = job.result
+    assert (job.status, result["error_code"]) == ("failed", "no_target")
+
+
+async def test_a_candidate_that_never_answers_ends_the_job(jobs: Jobs) -> None:
+    jobs.evals.models.behaviour.hanging = "answer="
+    await jobs.agent(points(40))
+
+    job = await jobs.finished("inference", {"timeout_seconds": 0.2})
+
+    result: Any = job.result
+    assert (job.status, result["error_code"]) == ("failed", "no_model")
+    assert "never answered" in result["error"]
+
+
+async def test_a_judge_that_never_answers_ends_the_job(jobs: Jobs) -> None:
+    jobs.evals.models.behaviour.hanging = "impartial evaluator"
+    await jobs.agent(WITHOUT_EXPECTED, **CRITERIA)
+
+    job = await jobs.finished("prompt_tuning", {"timeout_seconds": 0.2, "judge_model": "openai/judge"})
+
+    result: Any = job.result
+    assert (job.status, result["error_code"]) == ("failed", "not_enough_data")
+    assert "judge could not be asked" in result["error"]
+
+
+async def test_what_a_client_keeps_in_result_stays(jobs: Jobs) -> None:
+    kept: list[Any] = [[1, {"a": None}], {"mine": 1}]
+    failed = [await jobs.finished("inference", result=value, agent_id=None) for value in kept]
+
+    assert failed[0].result == kept[0]
+    assert "The job failed" in failed[0].report_markdown
+    result: Any = failed[1].result
+    assert (result["mine"], result["error_code"]) == (1, "no_target")
