@@ -6,12 +6,16 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from assay.core.agents.sealing import ToolSealer
+from assay.core.agents.types import AgentPolicy, RunLimits
 from assay.core.files.store import FileStore, open_file_store
+from assay.core.responses.types import ResponseTools
 from assay.db.engine import SessionFactory, open_engine, session_factory
 from assay.gateway.gateway import Gateway, open_gateway
 from assay.kit.errors import UnavailableError
@@ -98,6 +102,29 @@ async def open_runtime(settings: Settings, addresses: Addresses, *, secret_key: 
 def outbound_policy(settings: Settings) -> OutboundPolicy:
     """Where requests to addresses that users gave may go."""
     return OutboundPolicy.of(settings.outbound.allow_hosts, settings.outbound.allow_cidrs)
+
+
+def agent_policy(settings: Settings) -> AgentPolicy:
+    """What the installation decides for all agents."""
+    agents = settings.agents
+    limits = RunLimits(
+        max_turns=agents.max_turns,
+        max_tool_calls=agents.max_tool_calls,
+        max_tokens=agents.max_tokens,
+        max_seconds=agents.max_seconds,
+        max_cost_usd=agents.max_cost_usd,
+    )
+    return AgentPolicy(retention=timedelta(days=agents.retention_days), limits=limits, max_depth=agents.max_depth)
+
+
+def response_tools(runtime: Runtime) -> ResponseTools:
+    """What responses are made with."""
+    return ResponseTools(
+        catalog=runtime.gateway.catalog,
+        outbound=outbound_policy(runtime.settings),
+        sealer=ToolSealer(runtime.secrets),
+        policy=agent_policy(runtime.settings),
+    )
 
 
 async def connect_temporal(settings: TemporalSettings, address: str) -> Client:

@@ -18,13 +18,14 @@ from sqlalchemy import text
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assay.core.agents.sealing import ToolSealer
 from assay.core.evaluators.access import JudgeTools
 from assay.core.evaluators.checking import KeyChecker
 from assay.core.evaluators.keys import KeyTools
 from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
 from assay.core.webhooks.types import WebhookTools
-from assay.dialects.edge.state import ApiState
+from assay.dialects.edge.state import AgentTools, ApiState
 from assay.dialects.mka1 import app as mka1
 from assay.dialects.mka1 import openapi
 from assay.dialects.mka1.errors import envelope
@@ -36,9 +37,10 @@ from assay.dialects.posthog import openapi as posthog_openapi
 from assay.kit.logging import log_context
 from assay.metrics import REQUEST_SECONDS, REQUESTS
 from assay.outbound.client import GuardedClient
-from assay.runtime import Runtime, outbound_policy
+from assay.runtime import Runtime, agent_policy, outbound_policy, response_tools
 from assay.sandbox.hog import HogSandbox
 from assay.workflows.schedules.adapter import TemporalClock
+from assay.workflows.schedules.kinds import AGENT_SCHEDULES
 from assay.workflows.schedules.reading import ClockReadings
 
 READY_TIMEOUT_SECONDS = 2.0
@@ -51,6 +53,7 @@ OpenState = Callable[[], AbstractAsyncContextManager[ApiState]]
 def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiState:
     """What the routes need of a runtime."""
     settings = runtime.settings
+    clock = TemporalClock(runtime.temporal, task_queue=settings.temporal.task_queue)
     return ApiState(
         sessions=runtime.sessions,
         authenticator=Authenticator(),
@@ -68,7 +71,14 @@ def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiSt
         provider_keys=KeyTools(KeyChecker(GuardedClient(outbound_policy(settings))), runtime.secrets),
         hog=HogSandbox(),
         webhooks=WebhookTools(outbound_policy(settings), runtime.secrets),
-        clock=ClockReadings(TemporalClock(runtime.temporal, task_queue=runtime.settings.temporal.task_queue)),
+        agents=AgentTools(
+            agent_policy(settings),
+            ToolSealer(runtime.secrets),
+            lambda schedule_id: clock.id_of(AGENT_SCHEDULES.clock_name(schedule_id)),
+        ),
+        responses=response_tools(runtime),
+        embed=runtime.gateway.embed,
+        clock=ClockReadings(clock),
     )
 
 

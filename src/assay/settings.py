@@ -7,6 +7,7 @@ own prefix, e.g. ``ASSAY_DATABASE_URL`` or ``ASSAY_TEMPORAL_ADDRESS``.
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -103,6 +104,20 @@ class OutboundSettings(BaseSettings):
     )
 
 
+class AgentSettings(BaseSettings):
+    """Agents and their runs."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_AGENT_", frozen=True)
+
+    retention_days: int = Field(default=30, ge=0, le=3650, description="How long a deleted agent can be restored.")
+    max_turns: int = Field(default=50, ge=1, le=1000, description="Most model turns of one run.")
+    max_tool_calls: int = Field(default=128, ge=1, le=1000, description="Most tool calls of one run.")
+    max_tokens: int = Field(default=1_000_000, ge=1, le=10**9, description="Most tokens of one run, in and out.")
+    max_seconds: int = Field(default=3600, ge=1, le=30 * 86_400, description="Longest a run may take, sleeps included.")
+    max_cost_usd: Decimal | None = Field(default=None, gt=0, description="Most that a run may cost. Unset: unbounded.")
+    max_depth: int = Field(default=5, ge=0, le=20, description="How deep agents may call agents.")
+
+
 class OnlineSettings(BaseSettings):
     """Judging of production traffic as it arrives."""
 
@@ -169,6 +184,7 @@ class Settings(BaseModel):
     imports: ImportSettings = Field(default_factory=ImportSettings)
     providers: ProviderSettings = Field(default_factory=ProviderSettings)
     outbound: OutboundSettings = Field(default_factory=OutboundSettings)
+    agents: AgentSettings = Field(default_factory=AgentSettings)
     online: OnlineSettings = Field(default_factory=OnlineSettings)
 
 

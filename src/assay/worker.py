@@ -19,13 +19,28 @@ from assay.core.online.breakers import BreakerRule
 from assay.core.online.judging import JudgeRules, Judges
 from assay.core.online.service import wake_overdue
 from assay.core.requests.service import forget_expired
+from assay.core.responses.engine import Engine
+from assay.core.responses.service import sweep_unstored
+from assay.core.runs.agents import AgentRunner
 from assay.core.runs.lane import LONGEST_LANE, LaneTools
 from assay.core.runs.service import revive_silent_runs
+from assay.core.tools.service import ToolBox
 from assay.core.webhooks.sending import forget_ended, wake_stalled
 from assay.db.session import transaction
 from assay.dialects.mka1.events import render_event
+from assay.dialects.mka1.responses import render_response
 from assay.outbound.client import GuardedClient
-from assay.runtime import Runtime, open_hog_sandbox, open_sandbox, outbound_policy
+from assay.runtime import (
+    Runtime,
+    agent_policy,
+    open_hog_sandbox,
+    open_sandbox,
+    outbound_policy,
+    response_tools,
+)
+from assay.sandbox.contract import Sandbox
+from assay.workflows.agent_run.activities import AgentRunActivities
+from assay.workflows.agent_run.workflow import AgentRunWorkflow, ResponseWorkflow
 from assay.workflows.dispatch import Dispatcher
 from assay.workflows.eval_run.activities import EvalRunActivities
 from assay.workflows.eval_run.workflow import EvalRunWorkflow
@@ -38,6 +53,7 @@ from assay.workflows.online_evaluation.activities import OnlineEvaluationActivit
 from assay.workflows.online_evaluation.workflow import OnlineEvaluationWorkflow
 from assay.workflows.schedules.activities import ScheduleActivities
 from assay.workflows.schedules.adapter import TemporalClock
+from assay.workflows.schedules.kinds import AgentSchedules, EvalSchedules, ScheduleKind
 from assay.workflows.schedules.syncing import Reconciler
 from assay.workflows.schedules.workflow import ScheduleFireWorkflow
 from assay.workflows.webhook_delivery.activities import WebhookDeliveryActivities
@@ -66,14 +82,16 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
     """
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(open_sandbox())
-        tools = LaneTools(runtime.sessions, runtime.gateway, sandbox)
         dispatcher = await stack.enter_async_context(running_dispatcher(runtime))
+        agents = AgentRunner(agent_policy(runtime.settings), dispatcher.wake)
+        tools = LaneTools(runtime.sessions, runtime.gateway, sandbox, agents)
         activities = EvalRunActivities(tools, runtime.files, wake_dispatcher=dispatcher.wake, longest_lane=longest_lane)
         backfills = BackfillActivities(runtime.sessions, wake_dispatcher=dispatcher.wake)
-        schedules = ScheduleActivities(runtime.sessions, runtime.gateway.catalog, wake_dispatcher=dispatcher.wake)
+        schedules = ScheduleActivities(runtime.sessions, schedule_kinds(runtime), wake_dispatcher=dispatcher.wake)
         jobs = JobActivities(runtime.sessions, runtime.gateway)
         await stack.enter_async_context(_background(lambda: _sweep_forever(runtime)))
         await stack.enter_async_context(_background(_reconciler(runtime, dispatcher).run_forever))
+        runs = AgentRunActivities(response_engine(runtime, sandbox), wake_dispatcher=dispatcher.wake)
         task_queue = runtime.settings.temporal.task_queue
         hog = await stack.enter_async_context(open_hog_sandbox())
         await stack.enter_async_context(
@@ -82,14 +100,16 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
                     runtime.temporal,
                     task_queue,
                     workflows=[
+                        AgentRunWorkflow,
                         EvalRunWorkflow,
                         EvaluationBackfillWorkflow,
                         JobWorkflow,
                         OnlineEvaluationWorkflow,
+                        ResponseWorkflow,
                         ScheduleFireWorkflow,
                         WebhookDeliveryWorkflow,
                     ],
-                    activities=[*activities.all(), *schedules.all(), *backfills.all(), *jobs.all()],
+                    activities=[*activities.all(), *runs.all(), *schedules.all(), *backfills.all(), *jobs.all()],
                     slots=MAX_CONCURRENT_ACTIVITIES,
                 ),
                 _temporal_worker(
@@ -105,6 +125,17 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
         )
         _log.info("worker_started", task_queue=task_queue)
         yield dispatcher
+
+
+def response_engine(runtime: Runtime, sandbox: Sandbox) -> Engine:
+    """What responses and agents' runs are carried out with."""
+    return Engine(
+        sessions=runtime.sessions,
+        gateway=runtime.gateway,
+        toolbox=ToolBox(GuardedClient(outbound_policy(runtime.settings)), sandbox),
+        tools=response_tools(runtime),
+        render=render_response,
+    )
 
 
 def _online_workers(runtime: Runtime, task_queue: str, activities: OnlineEvaluationActivities) -> Iterator[Worker]:
@@ -192,9 +223,14 @@ def _reconciler(runtime: Runtime, dispatcher: Dispatcher) -> Reconciler:
         runtime.engine,
         runtime.sessions,
         TemporalClock(runtime.temporal, task_queue=runtime.settings.temporal.task_queue),
-        catalog=runtime.gateway.catalog,
+        kinds=schedule_kinds(runtime),
         wake_dispatcher=dispatcher.wake,
     )
+
+
+def schedule_kinds(runtime: Runtime) -> list[ScheduleKind]:
+    """Everything that has schedules."""
+    return [EvalSchedules(runtime.gateway.catalog), AgentSchedules(agent_policy(runtime.settings))]
 
 
 @asynccontextmanager
@@ -219,5 +255,6 @@ async def _sweep_forever(runtime: Runtime) -> None:
                 await forget_ended(session)
                 await wake_overdue(session)
                 await revive_silent_runs(session)
+                await sweep_unstored(session)
         except Exception:
             _log.exception("sweep_failed")

@@ -30,6 +30,10 @@ OPERATIONAL_PREFIX = "/openapi/"
 WITHOUT_SCOPE = frozenset({"/api/v1/llm/models", "/api/v1/llm/models/{model_id:path}"})
 """The catalog belongs to the installation: every key may read it, and no key owns any of it."""
 
+AGENTS = "/api/v1/agents"
+RESPONSES = "/api/v1/llm/responses"
+CONVERSATIONS = "/api/v1/llm/conversations"
+
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/llm/evals/suites"): {"json": {"name": "s", "manifest": {}}},
     ("POST", "/api/v1/llm/evals/suites/{suite_id}/versions"): {"json": {"manifest": {}}},
@@ -51,6 +55,26 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/llm/evals/schedules"): {
         "json": {"suite_id": "{suite_id}", "name": "s", "run": {"models": ["openai/m"]}, "interval_seconds": 86_400}
     },
+    ("POST", AGENTS): {"json": {"name": "a", "model": "openai/m"}},
+    ("POST", f"{AGENTS}/{{agent_id}}"): {"json": {"name": "b"}},
+    ("POST", f"{AGENTS}/function-tools"): {"json": {"type": "function", "name": "f", "parameters": {}}},
+    ("POST", f"{AGENTS}/function-tools/{{tool_id}}"): {"json": {"type": "function", "name": "f", "parameters": {}}},
+    ("POST", f"{AGENTS}/{{agent_id}}/runs"): {"json": {"input": "hello"}},
+    ("POST", f"{AGENTS}/{{agent_id}}/runs/{{run_id}}/wake"): {"json": {"input": "hello"}},
+    ("POST", f"{AGENTS}/{{agent_id}}/runs/{{run_id}}/mcp-approvals"): {
+        "json": {"approval_request_id": "mcpr_1", "approve": True}
+    },
+    ("POST", f"{AGENTS}/{{agent_id}}/schedules"): {
+        "json": {"schedule": {"type": "interval", "interval_seconds": 86_400}, "input": "hello"}
+    },
+    ("POST", f"{AGENTS}/{{agent_id}}/schedules/{{schedule_id}}"): {"json": {"name": "b"}},
+    ("POST", RESPONSES): {"json": {"model": "openai/m", "input": "hello"}},
+    ("POST", f"{RESPONSES}/{{response_id}}"): {"json": {"metadata": {}}},
+    ("POST", f"{RESPONSES}/{{response_id}}/wake"): {"json": {"input": "hello"}},
+    ("POST", CONVERSATIONS): {"json": {}},
+    ("POST", f"{CONVERSATIONS}/{{conversation_id}}"): {"json": {"metadata": {}}},
+    ("POST", f"{CONVERSATIONS}/{{conversation_id}}/items"): {"json": {"items": [{"role": "user", "content": "x"}]}},
+    ("POST", "/api/v1/llm/embeddings"): {"json": {"model": "simulator/embedding", "input": "hello"}},
     ("POST", "/api/v1/llm/files"): {"files": {"file": ("a.txt", b"x")}, "data": {"purpose": "evals"}},
 }
 """Bodies that pass validation, so that what refuses a call is what the test is about."""
@@ -118,9 +142,27 @@ async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str]:
             run={"models": ["openai/m"]},
             interval_seconds=86_400,
         )
+        agent = await client.call("agents.create_agent", name="a", model="openai/m")
+        tool = await client.call("agents.create_function_tool", type_="function", name="f", parameters={})
+        agent_run = await client.call("agent_runs.create_agent_run", agent_id=agent.id, input="hello")
+        agent_schedule = await client.call(
+            "agent_schedules.create_agent_schedule",
+            agent_id=agent.id,
+            schedule={"type": "interval", "interval_seconds": 86_400},
+            input="hello",
+        )
+        response = await client.ask("responses.create", model="openai/m", input="hello")
+        conversation = await client.ask("conversations.create", items=[{"role": "user", "content": "x", "id": "msg_1"}])
         judged = await judged_run(client)
         calibration = await calibrate(client, judged)
     return {
+        "agent_id": agent.id,
+        "response_id": response.id,
+        "conversation_id": conversation.id,
+        "item_id": "msg_1",
+        "tool_id": tool.id,
+        f"{AGENTS}run_id": agent_run.id,
+        f"{AGENTS}schedule_id": agent_schedule.id,
         "suite_id": suite.id,
         "run_id": run.id,
         "file_id": file.id,
@@ -135,13 +177,20 @@ async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str]:
     }
 
 
+def objects_for(path: str, objects: dict[str, str]) -> dict[str, str]:
+    """Runs and schedules of agents are other objects than those of suites, by the same parameters' names."""
+    if not path.startswith(AGENTS):
+        return objects
+    return objects | {name.removeprefix(AGENTS): value for name, value in objects.items()}
+
+
 async def send(url: str, target: Target, objects: dict[str, str], token: str | None) -> Answer:
     path = target.route.path.replace(":path", "")
     arguments = BODIES.get((target.method, target.route.path), {})
     if arguments.get("json", {}).get("suite_id"):
         arguments = {"json": {**arguments["json"], "suite_id": objects["suite_id"]}}
     async with Client(url, token, mode=Mode.ASYNC) as client:
-        return await client.raw(target.method, path.format(**objects), **arguments)
+        return await client.raw(target.method, path.format(**objects_for(path, objects)), **arguments)
 
 
 def test_no_route_is_forgotten(live: LiveServer) -> None:

@@ -219,6 +219,37 @@ CASES = [
         },
         CONVERSATION,
     ),
+    Case(
+        "anthropic results of one turn",
+        "anthropic/m",
+        {"reasoning": {"effort": "low"}},
+        {
+            "thinking": None,
+            "messages": [
+                {"role": "user", "content": "look twice"},
+                {
+                    "role": "assistant",
+                    "content": [
+                        {"type": "tool_use", "id": "c1", "name": "look", "input": {}},
+                        {"type": "tool_use", "id": "c2", "name": "look", "input": {}},
+                    ],
+                },
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "tool_result", "tool_use_id": "c1", "content": "a cat"},
+                        {"type": "tool_result", "tool_use_id": "c2", "content": "a dog"},
+                    ],
+                },
+            ],
+        },
+        (
+            Message("user", "look twice"),
+            Message("assistant", "", (ToolCall("c1", "look", "{}"), ToolCall("c2", "look", "{}"))),
+            Message("tool", "a cat", tool_call_id="c1"),
+            Message("tool", "a dog", tool_call_id="c2"),
+        ),
+    ),
 ]
 
 

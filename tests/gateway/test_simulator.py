@@ -171,3 +171,28 @@ def test_a_faulty_answer_key_names_the_line(line: str, tmp_path: Path) -> None:
 def test_a_missing_answer_key_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CatalogConfigError, match="No such file"):
         AnswerKey().load(tmp_path / "absent.jsonl")
+
+
+FUNCTIONS = tuple({"type": "function", "name": name, "parameters": {"type": "object"}} for name in ("a", "b", "c"))
+
+
+async def test_a_model_that_calls_tools_does_what_the_prompt_spells_out(gateway_at: OpenGateway) -> None:
+    messages = [Message("user", 'call a {"x": 1} and call b, then call c {"y": [2]}')]
+    made: list[list[tuple[str, str]]] = []
+    async with gateway_at() as gateway:
+        while True:
+            request = ModelRequest("simulator/tools", tuple(messages), Generation(tools=FUNCTIONS))
+            reply = await gateway.respond(request)
+            if not reply.tool_calls:
+                break
+            made.append([(call.name, call.arguments) for call in reply.tool_calls])
+            messages.append(Message("assistant", reply.text, reply.tool_calls))
+            messages += [Message("tool", f"{call.name}!", tool_call_id=call.id) for call in reply.tool_calls]
+    assert made == [[("a", '{"x": 1}'), ("b", "{}")], [("c", '{"y": [2]}')]]
+    assert reply.text == "a!; b!; c!"
+
+
+async def test_a_tool_that_was_not_offered_is_not_called(gateway_at: OpenGateway) -> None:
+    async with gateway_at() as gateway:
+        request = ModelRequest("simulator/tools", (Message("user", "call z"),), Generation(tools=FUNCTIONS))
+        assert (await gateway.respond(request)).text == "There is no tool 'z'."

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self, cast
 
@@ -17,6 +18,8 @@ from meetkai_mka1 import SDK, errors
 from meetkai_mka1.types import UNSET
 from meetkai_mka1.utils import RetryConfig
 
+ECHOED = frozenset({"tools", "text", "reasoning", "definition", "schedule", "context_management"})
+"""What comes back as it was sent, so without the keys that were left out."""
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
 
 ERROR_TYPES = {
@@ -104,6 +107,10 @@ class Client:
             assert_exact(result, self.last.json)
         return result
 
+    async def ask(self, operation: str, **arguments: Any) -> Any:
+        """Call an operation whose answers may leave keys out: the SDK's own validation is the check."""
+        return await self._invoke(operation, arguments)
+
     async def refused(self, status: int, operation: str, **arguments: Any) -> dict[str, Any]:
         """Call an operation that must fail with this status; gives the ``error`` object."""
         with pytest.raises(errors.SDKError) as caught:
@@ -131,7 +138,7 @@ class Client:
         if self._on_behalf_of is not None:
             arguments = {"x_on_behalf_of": self._on_behalf_of, **arguments}
         group, name = operation.split(".")
-        namespace = getattr(self._sdk.llm, group)
+        namespace = getattr(self._sdk.llm, group, None) or getattr(self._sdk, group)
         if self.mode is Mode.SYNC:
             return await asyncio.to_thread(getattr(namespace, name), **arguments)
         return await getattr(namespace, f"{name}_async")(**arguments)
@@ -158,7 +165,8 @@ def assert_exact(model: pydantic.BaseModel, raw: Any, path: str = "") -> None:
         return
     assert set(raw) == set(fields), f"{path or type(model).__name__}: {set(raw) ^ set(fields)}"
     for key, value in fields.items():
-        _assert_part(value, raw[key], f"{path}.{key}")
+        if key not in ECHOED:
+            _assert_part(value, raw[key], f"{path}.{key}")
 
 
 def _assert_part(value: Any, raw: Any, path: str) -> None:
@@ -167,6 +175,8 @@ def _assert_part(value: Any, raw: Any, path: str) -> None:
     elif isinstance(value, list):
         for index, (item, raw_item) in enumerate(zip(cast("list[Any]", value), raw, strict=True)):
             _assert_part(item, raw_item, f"{path}[{index}]")
+    elif isinstance(value, datetime):
+        assert raw.endswith("Z"), path
     elif path.endswith("_at"):
         assert raw is None or type(raw) is int, path
 

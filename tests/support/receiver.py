@@ -37,6 +37,7 @@ class Receiver:
     """Of the next answers; then ``status``."""
     status: int = 200
     body: bytes = b"ok"
+    content_type: str = "text/plain"
     huge_bytes: int = 0
     """Answer with so many bytes, in chunks."""
     drip: bool = False
@@ -82,7 +83,7 @@ class Receiver:
         headers = {} if self.location is None else {"Location": self.location}
         if self.huge_bytes or self.drip:
             return await self._stream(request, status)
-        return web.Response(status=status, body=self.body, headers=headers)
+        return web.Response(status=status, body=self.body, headers=headers, content_type=self.content_type)
 
     async def _stream(self, request: web.BaseRequest, status: int) -> web.StreamResponse:
         response = web.StreamResponse(status=status)

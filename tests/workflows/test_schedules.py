@@ -41,10 +41,12 @@ from assay.core.webhooks.types import WebhookTools
 from assay.db import migrate
 from assay.db.session import transaction
 from assay.outbound.policy import OutboundPolicy
+from assay.worker import schedule_kinds
 from assay.workflows.schedules.adapter import ClockDefinition, TemporalClock
+from assay.workflows.schedules.kinds import EVAL_SCHEDULES
 from assay.workflows.schedules.reading import ClockReadings
 from assay.workflows.schedules.shared import FireInput
-from assay.workflows.schedules.syncing import Reconciler, Repairs, clock_name, sync_schedule
+from assay.workflows.schedules.syncing import Reconciler, Repairs, sync_schedule
 
 NO_SECRETS = WebhookTools(OutboundPolicy.of([], []), None)
 
@@ -77,7 +79,7 @@ def reconciler_of(evals: Evals) -> Reconciler:
         runtime.engine,
         runtime.sessions,
         clock_of(evals),
-        catalog=runtime.gateway.catalog,
+        kinds=schedule_kinds(runtime),
         wake_dispatcher=lambda: None,
     )
 
@@ -216,8 +218,8 @@ async def test_an_older_revision_does_not_win(clock: TemporalClock) -> None:
 
 async def test_the_clock_follows_the_row(evals: Evals) -> None:
     schedule, clock = await make(evals), clock_of(evals)
-    name, sessions = clock_name(schedule.id), evals.runtime.sessions
-    await sync_schedule(sessions, clock, schedule.id)
+    name, sessions = EVAL_SCHEDULES.clock_name(schedule.id), evals.runtime.sessions
+    await sync_schedule(sessions, clock, EVAL_SCHEDULES, schedule.id)
     entry = await clock.describe(name)
     assert entry is not None
     assert not entry.paused
@@ -225,13 +227,13 @@ async def test_the_clock_follows_the_row(evals: Evals) -> None:
     assert readings[schedule.id] == entry.next_fires[0] == schedule.next_due_at
     paused = await update(evals, schedule, ScheduleChanges(enabled=False))
     assert await ClockReadings(clock).next_fires([paused]) == {schedule.id: None}
-    await sync_schedule(sessions, clock, schedule.id)
+    await sync_schedule(sessions, clock, EVAL_SCHEDULES, schedule.id)
     entry = await clock.describe(name)
     assert entry is not None
     assert entry.paused
     async with transaction(sessions) as session:
         await service.delete_schedule(session, evals.principal, schedule_id=schedule.id)
-    await sync_schedule(sessions, clock, schedule.id)
+    await sync_schedule(sessions, clock, EVAL_SCHEDULES, schedule.id)
     assert await clock.describe(name) is None
 
 
@@ -239,13 +241,15 @@ async def test_the_reconciler_repairs_everything(evals: Evals, temporal_client: 
     clock, reconciler = clock_of(evals), reconciler_of(evals)
     missing, stale, resumed, fine = [await make(evals) for _ in range(4)]
     for schedule in (stale, resumed, fine):
-        await sync_schedule(evals.runtime.sessions, clock, schedule.id)
+        await sync_schedule(evals.runtime.sessions, clock, EVAL_SCHEDULES, schedule.id)
     await update(evals, stale, ScheduleChanges(cron="0 3 * * *"))
     queue = evals.place.task_queue
-    await temporal_client.get_schedule_handle(f"{queue}/{clock_name(resumed.id)}").pause()
+    await temporal_client.get_schedule_handle(f"{queue}/{EVAL_SCHEDULES.clock_name(resumed.id)}").pause()
     orphan, foreign = uuid4(), definition(CronCadence(parse_cron("0 3 * * *"), "UTC"))
     cadence = CronCadence(parse_cron("0 3 * * *"), "UTC")
-    named = ClockDefinition(clock_name(orphan), 1, cadence, False, "schedule_fire", FireInput(str(orphan)))
+    named = ClockDefinition(
+        EVAL_SCHEDULES.clock_name(orphan), 1, cadence, False, "schedule_fire", FireInput(str(orphan))
+    )
     await clock.put(named, now=datetime.now(UTC))
     await clock.put(foreign, now=datetime.now(UTC))
 
@@ -256,11 +260,11 @@ async def test_the_reconciler_repairs_everything(evals: Evals, temporal_client: 
     repairs = await reconciler.reconcile()
     assert repairs == Repairs(put=3, deleted=1)
     for schedule in (missing, stale, resumed, fine):
-        entry = await clock.describe(clock_name(schedule.id))
+        entry = await clock.describe(EVAL_SCHEDULES.clock_name(schedule.id))
         assert entry is not None
         assert not entry.paused
         assert entry.note.startswith("revision 2," if schedule is stale else "revision 1,")
-    assert await clock.describe(clock_name(orphan)) is None
+    assert await clock.describe(EVAL_SCHEDULES.clock_name(orphan)) is None
     assert await clock.describe(foreign.name) is not None, "of another kind: not ours to delete"
 
     async def settled() -> bool:

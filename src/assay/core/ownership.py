@@ -12,9 +12,11 @@ from typing import TypedDict
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, ForeignKey, and_
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from assay.core.projects.types import Principal
+from assay.core.projects.service import find_organization
+from assay.core.projects.types import Principal, Role, Scope
 from assay.kit.clock import utc_now
 
 
@@ -46,6 +48,24 @@ def owner_columns(principal: Principal) -> OwnerColumns:
     """The owner columns of a row that this caller makes, for a constructor, an insert or a COPY."""
     return OwnerColumns(
         project_id=principal.project_id, created_by=principal.user_id, on_behalf_of=principal.on_behalf_of
+    )
+
+
+def columns_of(row: OwnedMixin) -> OwnerColumns:
+    """The owner columns of a row that is made because of another one."""
+    return OwnerColumns(project_id=row.project_id, created_by=row.created_by, on_behalf_of=row.on_behalf_of)
+
+
+async def act_as_owner(session: AsyncSession, row: OwnedMixin) -> Principal:
+    """Whoever made a row, for work done later in their name: it is theirs, and sees what they see."""
+    return Principal(
+        organization_id=await find_organization(session, row.project_id),
+        project_id=row.project_id,
+        user_id=row.created_by,
+        role=Role.OWNER,
+        scopes=frozenset({Scope.ALL}),
+        key_id=None,
+        on_behalf_of=row.on_behalf_of,
     )
 
 

@@ -42,6 +42,15 @@ class Page(Generic[Item]):
         return Page(items=tuple(convert(item) for item in self.items), has_more=self.has_more)
 
 
+@dataclass(frozen=True, slots=True)
+class OffsetPage:
+    """Which part of a list to read, for APIs that count rows; costs more the deeper it goes."""
+
+    offset: int = 0
+    limit: int = 20
+    order: Order = Order.DESC
+
+
 class UnknownCursorError(InvalidError):
     """``after`` names no row that the caller can see."""
 
@@ -108,3 +117,20 @@ async def _find_position(
     if found is None:
         raise UnknownCursorError
     return tuple(found)
+
+
+async def fetch_slice(
+    session: AsyncSession, statement: Select[Row], *, sort: Sequence[InstrumentedAttribute[Any]], page: OffsetPage
+) -> Page[Row]:
+    """One page of ``statement``, which must have no order of its own, after so many rows.
+
+    Args:
+        session: Where to read.
+        statement: Selects one entity, with the list's filters.
+        sort: Columns in order of weight; the last is unique.
+        page: Which part.
+    """
+    ordering = [column.desc() if page.order is Order.DESC else column.asc() for column in sort]
+    statement = statement.order_by(*ordering).offset(page.offset).limit(page.limit + 1)
+    rows = (await session.scalars(statement)).all()
+    return Page(items=tuple(rows[: page.limit]), has_more=len(rows) > page.limit)

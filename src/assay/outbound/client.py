@@ -104,7 +104,7 @@ class GuardedClient:
         deadline = asyncio.get_running_loop().time() + limits.timeout_seconds
         try:
             async with asyncio.timeout_at(deadline):
-                addresses = await self._resolve(target)
+                addresses = await self.resolve(target)
                 async with self._session(addresses) as session:
                     return await _exchange(session, method, target, headers or {}, body, limits, deadline)
         except TimeoutError as fault:
@@ -112,7 +112,12 @@ class GuardedClient:
         except (aiohttp.ClientError, OSError, ValueError) as fault:
             raise ConnectionFailedError(_describe(fault)) from fault
 
-    async def _resolve(self, url: URL) -> list[str]:
+    async def resolve(self, url: URL) -> list[str]:
+        """The addresses to connect to for a URL that ``check_url`` gave, all of them checked.
+
+        Raises:
+            AddressRefusedError, NameNotFoundError: There is nothing to connect to.
+        """
         host, port = url.raw_host or "", url.port or 443
         if literal_address(host) is not None:
             return self.policy.check_addresses(url, [host])

@@ -6,7 +6,8 @@ OutboundError
 ├── NameNotFoundError      the name leads nowhere
 ├── ConnectionFailedError  refused, reset, TLS fault, not HTTP
 ├── OutboundTimeoutError   no answer in time
-└── RequestTooLargeError   more to send than is allowed
+├── RequestTooLargeError   more to send than is allowed
+└── ResponseTooLargeError  more came than is allowed
 """
 
 from __future__ import annotations
@@ -54,3 +55,9 @@ class RequestTooLargeError(OutboundError):
     """The body is longer than allowed."""
 
     code = "request_too_large"
+
+
+class ResponseTooLargeError(OutboundError):
+    """The answer is longer than allowed."""
+
+    code = "response_too_large"

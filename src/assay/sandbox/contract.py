@@ -5,6 +5,7 @@
     Sandbox.grade_batch(program, cases)  -> outcomes aligned with the cases, task metrics
     Sandbox.transform(program, rows)     -> one outcome per row
     Sandbox.transform_batch(program, rows) -> all rows, or one failure
+    Sandbox.run(program, arguments)      -> one value, or one failure
 
 User code is hostile. Three rules follow:
 
@@ -65,6 +66,8 @@ class EntryPoint(StrEnum):
     """``transform(row)``."""
     TRANSFORM_BATCH = "transform_batch"
     """``transform_batch(rows)``."""
+    RUN = "run"
+    """``run(arguments)``: a tool of an agent."""
 
 
 class Isolation(StrEnum):
@@ -216,6 +219,15 @@ class TransformedBatch:
     printed: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What a tool returned."""
+
+    value: Any
+    """Any JSON value; its numbers are finite."""
+    printed: str = ""
+
+
 class HostFunctionError(UnavailableError):
     """A model call failed, with a message that user code may read. It must hold no secret."""
 
@@ -327,4 +339,10 @@ class Sandbox(Protocol):
         self, program: Program, rows: Sequence[Mapping[str, Any]], *, limits: Limits = DEFAULT_LIMITS
     ) -> TransformedBatch | CodeFailure:
         """Transform all rows in one call: ``transform_batch(rows)``."""
+        ...
+
+    async def run(
+        self, program: Program, arguments: Mapping[str, Any], *, limits: Limits = DEFAULT_LIMITS
+    ) -> Returned | CodeFailure:
+        """Call ``run(arguments)`` once, in a fresh session."""
         ...

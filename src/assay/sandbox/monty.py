@@ -42,6 +42,7 @@ from assay.sandbox.contract import (
     Limits,
     ModelAccess,
     Program,
+    Returned,
     SandboxCodeError,
     SandboxInputError,
     SandboxUnavailableError,
@@ -60,7 +61,16 @@ from assay.sandbox.execution import (
     program_inputs,
 )
 from assay.sandbox.failures import clean
-from assay.sandbox.results import ResultError, decode, describe_type, parse_batch, parse_grade, parse_row, parse_rows
+from assay.sandbox.results import (
+    ResultError,
+    decode,
+    describe_type,
+    parse_batch,
+    parse_grade,
+    parse_returned,
+    parse_row,
+    parse_rows,
+)
 
 _CHUNK_CASES = 500
 _CHUNK_SECONDS = 2.0
@@ -70,7 +80,7 @@ _CHUNK_SHARE_OF_MEMORY = 32
 # A larger reply would hold up the event loop for milliseconds; it is parsed in a thread.
 _READ_HERE_CHARACTERS = 256 * 1024
 
-_Result = TypeVar("_Result", Graded, BatchGraded, Transformed, TransformedBatch)
+_Result = TypeVar("_Result", Graded, BatchGraded, Transformed, TransformedBatch, Returned)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +236,15 @@ class MontySandbox:
             results_per_call=max(1, len(rows)),
         )
         [outcome] = await self._run(job, parse_rows)
+        return outcome
+
+    async def run(
+        self, program: Program, arguments: Mapping[str, Any], *, limits: Limits = DEFAULT_LIMITS
+    ) -> Returned | CodeFailure:
+        """See `Sandbox.run`."""
+        _expect(program, EntryPoint.RUN)
+        calls = [_encode([arguments], "the arguments")]
+        [outcome] = await self._run(_Job(program=program, calls=calls, metadata=None, limits=limits), parse_returned)
         return outcome
 
     async def _run(self, job: _Job, parse: Callable[[Any], _Result]) -> list[_Result | CodeFailure]:

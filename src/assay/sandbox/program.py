@@ -19,6 +19,7 @@ _ARGUMENTS = {
     EntryPoint.GRADE_BATCH: ("samples",),
     EntryPoint.TRANSFORM: ("row",),
     EntryPoint.TRANSFORM_BATCH: ("rows",),
+    EntryPoint.RUN: ("arguments",),
 }
 _WITH_CTX = frozenset({EntryPoint.GRADE, EntryPoint.GRADE_BATCH})
 

@@ -14,6 +14,7 @@ import json
 import math
 from typing import Any, NoReturn, cast
 
+from assay.kit.storable import find_unstorable, render_path
 from assay.sandbox.contract import (
     BatchGraded,
     CodeFailure,
@@ -21,12 +22,14 @@ from assay.sandbox.contract import (
     FailureKind,
     Graded,
     GradeOutcome,
+    Returned,
     Transformed,
     TransformedBatch,
 )
 
 MAX_METRICS = 100
 MAX_METRIC_NAME = 128
+MAX_RETURNED_DEPTH = 64
 
 _SCORES_FORM = frozenset({"scores", "judge", "extracted_output"})
 _EXPECTED = 'return a number, a dict of metric to number, or {"scores": {…}, "judge": {…}, "extracted_output": "…"}'
@@ -215,6 +218,17 @@ def describe(value: Any) -> str:
         return "nothing (None)"
     names = {str: "a string", list: "a list", dict: "a dict", bool: "a boolean", int: "an integer", float: "a float"}
     return names.get(cast("type[Any]", type(value)), type(value).__name__)
+
+
+def parse_returned(value: Any) -> Returned:
+    """The value that a tool returned.
+
+    Raises:
+        ResultError: It holds NaN, infinity or an integer beyond 64 bits, which JSON for models cannot.
+    """
+    if fault := next(find_unstorable(value, max_depth=MAX_RETURNED_DEPTH), None):
+        raise ResultError(f"`run` returned a value that cannot be passed on: {render_path(fault.path)} {fault.reason}")
+    return Returned(value)
 
 
 def describe_type(name: str, entry_point: EntryPoint) -> str:

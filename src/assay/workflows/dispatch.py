@@ -27,11 +27,13 @@ from assay.core.runs.ledger import Execution
 from assay.db.engine import SessionFactory
 from assay.db.faults import is_transient
 from assay.db.session import transaction
+from assay.workflows.agent_run import shared as agent_run
 from assay.workflows.eval_run import shared as eval_run
 from assay.workflows.evaluation_backfill import shared as evaluation_backfill
 from assay.workflows.job import shared as job
 from assay.workflows.online_evaluation import shared as online_evaluation
 from assay.workflows.schedules.adapter import TemporalClock
+from assay.workflows.schedules.kinds import CLOCKS
 from assay.workflows.schedules.syncing import sync_schedule
 from assay.workflows.webhook_delivery import shared as webhook_delivery
 
@@ -51,6 +53,18 @@ def _eval_run_input(arguments: Mapping[str, Any]) -> eval_run.EvalRunInput:
 
 def _webhook_delivery_input(arguments: Mapping[str, Any]) -> webhook_delivery.WebhookDeliveryInput:
     return webhook_delivery.WebhookDeliveryInput(str(arguments["endpoint_id"]), str(arguments["subject_id"]))
+
+
+def _agent_run_input(arguments: Mapping[str, Any]) -> agent_run.AgentRunInput:
+    return agent_run.AgentRunInput(str(arguments["run_id"]))
+
+
+def _response_input(arguments: Mapping[str, Any]) -> agent_run.Progress:
+    return agent_run.Progress(str(arguments["response_id"]))
+
+
+async def _cancel_nothing(sessions: SessionFactory, arguments: Mapping[str, Any]) -> None:
+    """The row was ended by whoever cancelled it."""
 
 
 def _online_evaluation_input(arguments: Mapping[str, Any]) -> online_evaluation.OnlineEvaluationInput:
@@ -77,21 +91,27 @@ async def _cancel_eval_run(sessions: SessionFactory, arguments: Mapping[str, Any
 
 CANCELLERS: Mapping[str, Callable[[SessionFactory, Mapping[str, Any]], Awaitable[None]]] = {
     eval_run.WORKFLOW: _cancel_eval_run,
+    agent_run.WORKFLOW: _cancel_nothing,
+    agent_run.RESPONSE: _cancel_nothing,
     job.WORKFLOW: _cancel_job,
 }
 """What to do for the rows of a workflow that Temporal does not know; nothing when they have ended."""
 INPUTS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     eval_run.WORKFLOW: _eval_run_input,
+    agent_run.WORKFLOW: _agent_run_input,
+    agent_run.RESPONSE: _response_input,
     evaluation_backfill.WORKFLOW: _evaluation_backfill_input,
     online_evaluation.WORKFLOW: _online_evaluation_input,
     job.WORKFLOW: _job_input,
     webhook_delivery.WORKFLOW: _webhook_delivery_input,
 }
 SIGNALS: Mapping[str, str] = {
+    agent_run.WORKFLOW: agent_run.WAKE,
+    agent_run.RESPONSE: agent_run.WAKE,
     online_evaluation.WORKFLOW: online_evaluation.WAKE,
     webhook_delivery.WORKFLOW: webhook_delivery.WAKE,
 }
-"""The signal of ``signal_with_start``, by workflow."""
+"""The one signal of each workflow that has one."""
 
 
 def _alike(entries: Sequence[OutboxEntry]) -> list[list[OutboxEntry]]:
@@ -169,8 +189,11 @@ class Dispatcher:
                 await self._cancel(command)
             case Action.SIGNAL_WITH_START:
                 await self._signal_with_start(command)
+            case Action.SIGNAL:
+                await self._signal(command)
             case Action.SYNC:
-                await sync_schedule(self._sessions, self._clock, UUID(command.arguments["schedule_id"]))
+                schedule_id = UUID(command.arguments["schedule_id"])
+                await sync_schedule(self._sessions, self._clock, CLOCKS[command.workflow], schedule_id)
 
     async def _start(self, command: WorkflowCommand) -> None:
         with suppress(WorkflowAlreadyStartedError):
@@ -194,6 +217,14 @@ class Dispatcher:
             start_signal=SIGNALS[command.workflow],
             rpc_timeout=CALL_TIMEOUT,
         )
+
+    async def _signal(self, command: WorkflowCommand) -> None:
+        try:
+            handle = self._client.get_workflow_handle(command.workflow_id)
+            await handle.signal(SIGNALS[command.workflow], rpc_timeout=CALL_TIMEOUT)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
 
     async def _cancel(self, command: WorkflowCommand) -> None:
         try:

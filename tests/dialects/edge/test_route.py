@@ -17,6 +17,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.agents.sealing import ToolSealer
+from assay.core.agents.types import AgentPolicy
 from assay.core.evaluators.access import JudgeTools
 from assay.core.evaluators.checking import KeyChecker
 from assay.core.evaluators.keys import KeyTools
@@ -27,14 +29,16 @@ from assay.core.projects.models import OrganizationRow
 from assay.core.projects.service import create_organization
 from assay.core.projects.types import Principal
 from assay.core.requests.models import RememberedRequestRow
+from assay.core.responses.types import ResponseTools
 from assay.core.schedules.types import Schedule
 from assay.core.webhooks.types import WebhookTools
 from assay.db.engine import SessionFactory
 from assay.db.session import after_commit, transaction
 from assay.dialects.edge.route import EdgeRoute
-from assay.dialects.edge.state import ApiState, session_of, state_of
+from assay.dialects.edge.state import AgentTools, ApiState, session_of, state_of
 from assay.dialects.mka1.errors import describe_invalid, render_error
 from assay.gateway.catalog import Catalog
+from assay.gateway.types import EmbeddingReply
 from assay.kit.errors import ConflictError, DomainError
 from assay.outbound.client import GuardedClient
 from assay.outbound.policy import OutboundPolicy
@@ -139,6 +143,9 @@ async def http(
         history=HistoryImporter(sessions, GuardedClient(OutboundPolicy()), hub_url="https://hub.example"),
         wake_dispatcher=surroundings.wake,
         webhooks=WebhookTools(OutboundPolicy.of([], []), None),
+        agents=AgentTools(AgentPolicy(), ToolSealer(None), str),
+        responses=ResponseTools(Catalog(()), OutboundPolicy(), ToolSealer(None), AgentPolicy()),
+        embed=_no_embedding,
         judges=JudgeTools(Catalog(()), None),
         provider_keys=KeyTools(KeyChecker(GuardedClient(OutboundPolicy())), None),
         hog=HogSandbox(),
@@ -147,6 +154,10 @@ async def http(
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
+
+
+async def _no_embedding(*_: object, **__: object) -> EmbeddingReply:
+    raise AssertionError("no route of this test embeds")
 
 
 class _NoClock:

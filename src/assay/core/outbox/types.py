@@ -16,6 +16,8 @@ class Action(StrEnum):
     CANCEL = "cancel"
     SIGNAL_WITH_START = "signal_with_start"
     """Wake it by its one signal, starting it first if it is not running."""
+    SIGNAL = "signal"
+    """Wake it by its one signal; one that is not running needs no waking."""
     SYNC = "sync"
     """Make what the durable engine keeps equal to a row, which is read when the command is carried out."""
 

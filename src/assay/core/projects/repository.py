@@ -119,6 +119,12 @@ async def find_project(session: AsyncSession, reference: UUID | int) -> ProjectR
     return (await session.scalars(select(ProjectRow).where(column == reference, living))).one_or_none()
 
 
+async def find_organization(session: AsyncSession, project_id: UUID) -> UUID:
+    """The organization that a project belongs to."""
+    query = select(ProjectRow.organization_id).where(ProjectRow.id == project_id)
+    return (await session.execute(query)).scalar_one()
+
+
 async def find_project_by_capture_token(session: AsyncSession, token: str) -> ProjectRow | None:
     """The project that a capture token sends to."""
     living = ProjectRow.deleted_at.is_(None)

@@ -210,6 +210,11 @@ async def get_project(session: AsyncSession, principal: Principal, *, project: U
     return describe_project(row)
 
 
+async def find_organization(session: AsyncSession, project_id: UUID) -> UUID:
+    """The organization of a project that is known to exist."""
+    return await repository.find_organization(session, project_id)
+
+
 async def get_user(session: AsyncSession, principal: Principal, *, user_id: UUID) -> User:
     """A user of the caller's organization, for example the one who created an object.
 

@@ -26,6 +26,9 @@ from assay.core.schedules.errors import ScheduleInputError
 MAX_CORRECTIONS = 250
 """Bounds what a schedule carries. A cron of every minute has 240 of them at one change of the clocks."""
 
+CLOCK_SKEW = timedelta(seconds=10)
+"""How far the clock's idea of now may be ahead of ours."""
+
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
 _NEAR_CHANGE = timedelta(hours=2)
@@ -65,8 +68,21 @@ def find_due(cadence: Cadence, *, after: datetime, until: datetime) -> Due | Non
     return found
 
 
+def due_until(now: datetime, scheduled_at: datetime | None) -> datetime:
+    """Up to when to look for what is due: now, or the instant for which a clock that is slightly ahead woke us."""
+    if scheduled_at is None or scheduled_at - now > CLOCK_SKEW:
+        return now
+    return max(now, scheduled_at)
+
+
 def _followed(due: Due, instant: datetime) -> Due:
     return Due(due.earliest, due.latest, instant, due.count + 1)
+
+
+def whole_seconds(moment: datetime) -> datetime:
+    """The first whole second that is not before a moment, since instants have no parts of seconds."""
+    floor = moment.replace(microsecond=0)
+    return floor if floor == moment else floor + timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from assay.core.projects.types import Principal, Role, Scope
+from assay.core.ownership import act_as_owner
 from assay.core.runs.service import create_run
 from assay.core.schedules import repository
-from assay.core.schedules.cadence import Due, find_due, next_due
+from assay.core.schedules.cadence import Due, due_until, find_due, next_due
 from assay.core.schedules.models import FireRow, ScheduleRow
 from assay.core.schedules.runconfig import to_run_config
 from assay.core.schedules.types import FireKind, FireOutcome, OverlapPolicy, Timing
@@ -32,8 +32,6 @@ from assay.kit.ids import new_id
 
 LATE_AFTER = timedelta(seconds=60)
 """A fire that is carried out later than this is a catch-up."""
-CLOCK_SKEW = timedelta(seconds=10)
-"""How far the clock's idea of now may be ahead of ours."""
 
 _MISSED = "The schedule was not carried out in time; only the latest missed fire is caught up."
 _PENDING = "A run of this schedule was active, and one fire was pending already."
@@ -62,7 +60,7 @@ async def fire_due(
     if row is None or row.deleted_at is not None or not row.enabled:
         return None
     now = utc_now()
-    due = settle(session, row, until=_until(now, scheduled_at), now=now)
+    due = settle(session, row, until=due_until(now, scheduled_at), now=now)
     if due is None:
         return None
     kind = FireKind.CATCH_UP if now - due.latest > LATE_AFTER else FireKind.CADENCE
@@ -198,7 +196,7 @@ async def _start(
         async with session.begin_nested():
             run = await create_run(
                 session,
-                await _owner(session, row),
+                await act_as_owner(session, row),
                 catalog=catalog,
                 suite_id=row.suite_id,
                 config=to_run_config(row.run),
@@ -221,25 +219,6 @@ async def _webhook(session: AsyncSession, row: ScheduleRow) -> UUID | None:
     endpoints = await find_endpoints(session, owner_kind=OwnerKind.SCHEDULE, owner_ids=[row.id])
     endpoint = endpoints.get(row.id)
     return None if endpoint is None or endpoint.url is None else endpoint.id
-
-
-async def _owner(session: AsyncSession, row: ScheduleRow) -> Principal:
-    """Whoever made the schedule: its runs are theirs, and see what they see."""
-    return Principal(
-        organization_id=await repository.find_organization(session, row.project_id),
-        project_id=row.project_id,
-        user_id=row.created_by,
-        role=Role.OWNER,
-        scopes=frozenset({Scope.ALL}),
-        key_id=None,
-        on_behalf_of=row.on_behalf_of,
-    )
-
-
-def _until(now: datetime, scheduled_at: datetime | None) -> datetime:
-    if scheduled_at is None or scheduled_at - now > CLOCK_SKEW:
-        return now
-    return max(now, scheduled_at)
 
 
 def _new_fire(row: ScheduleRow, kind: FireKind, due_at: datetime, *, now: datetime) -> FireRow:

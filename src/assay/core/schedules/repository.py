@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from assay.core.ownership import visible_to
-from assay.core.projects.models import ProjectRow
 from assay.core.projects.types import Principal
 from assay.core.runs.models import LIVE, RunRow
 from assay.core.runs.types import RunFilter, RunStatus
@@ -120,12 +119,6 @@ async def find_waiting_schedule(session: AsyncSession, run_id: UUID) -> UUID | N
         .where(FireRow.run_id == run_id, pending.outcome == FireOutcome.BUFFERED.value)
     )
     return await session.scalar(query)
-
-
-async def find_organization(session: AsyncSession, project_id: UUID) -> UUID:
-    """The organization that a project belongs to."""
-    query = select(ProjectRow.organization_id).where(ProjectRow.id == project_id)
-    return (await session.execute(query)).scalar_one()
 
 
 class ScheduleWithRun(NamedTuple):

@@ -90,6 +90,10 @@ class EdgeRoute(APIRoute):
         """
         check_json(body)
 
+    def replay(self, request: Request, remembered: StoredResponse) -> Response:
+        """The answer to a request that was carried out before."""
+        return Response(remembered.body, remembered.status_code, media_type=remembered.content_type)
+
     def get_route_handler(self) -> Handler:
         """Wrap FastAPI's handler."""
         inner = super().get_route_handler()
@@ -153,7 +157,7 @@ class EdgeRoute(APIRoute):
                     await remember(session, identity, _stored(response))
                     return response
             if (remembered := await _recall(state, identity)) is not None:
-                return Response(remembered.body, remembered.status_code, media_type=remembered.content_type)
+                return self.replay(request, remembered)
             # The equal request's client has its answer, so this one is a wish of its own, unless nobody is left to
             # have it: a client that gave up sends the same again, and that one must not find two effects.
             if _now() > deadline or await request.is_disconnected():

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.agents.sealing import ToolSealer
+from assay.core.agents.types import AgentPolicy
 from assay.core.evaluators.access import JudgeTools
 from assay.core.evaluators.keys import KeyTools
 from assay.core.files.store import FileStore
 from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
 from assay.core.projects.types import Principal
+from assay.core.responses.types import ResponseTools
 from assay.core.schedules.types import ClockReader
 from assay.core.webhooks.types import WebhookTools
 from assay.db.engine import SessionFactory
 from assay.gateway.catalog import Catalog
+from assay.gateway.types import EmbeddingReply
 from assay.sandbox.hog import HogSandbox
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTools:
+    """What the routes of agents need."""
+
+    policy: AgentPolicy
+    sealer: ToolSealer
+    clock_id: Callable[[UUID], str]
+    """The durable engine's name for a schedule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +51,11 @@ class ApiState:
     """Told after each commit, so that what the outbox holds starts at once."""
     webhooks: WebhookTools
     """Checks where webhooks may go, and encrypts their secrets."""
+    agents: AgentTools
+    responses: ResponseTools
+    """What responses are made with."""
+    embed: Callable[..., Awaitable[EmbeddingReply]]
+    """Asks a model for vectors."""
     judges: JudgeTools
     """Finds the key that a judge may use."""
     provider_keys: KeyTools

@@ -5,13 +5,20 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from assay.dialects.mka1.routes import (
+    agentruns,
+    agents,
+    agentschedules,
     boards,
     calibration,
     comparison,
+    conversations,
     deliveries,
+    embeddings,
     files,
+    functiontools,
     imports,
     models,
+    responses,
     runs,
     samples,
     schedules,
@@ -40,4 +47,12 @@ def routers() -> list[APIRouter]:
         deliveries.router,
         files.router,
         models.router,
+        responses.router,
+        conversations.router,
+        embeddings.router,
+        # Its paths would be taken for an agent's id.
+        functiontools.router,
+        agents.router,
+        agentruns.router,
+        agentschedules.router,
     ]

@@ -66,6 +66,9 @@ def mka1_router(prefix: str, *, tag: str, route_class: type[Mka1Route] = Mka1Rou
 
 EvalsReader = Annotated[Principal, caller_with(Scope.EVALS_READ)]
 EvalsWriter = Annotated[Principal, caller_with(Scope.EVALS_WRITE)]
+AgentsReader = Annotated[Principal, caller_with(Scope.AGENTS_READ)]
+AgentsWriter = Annotated[Principal, caller_with(Scope.AGENTS_WRITE)]
 FilesReader = Annotated[Principal, caller_with(Scope.FILES_READ)]
 FilesWriter = Annotated[Principal, caller_with(Scope.FILES_WRITE)]
 ResponsesReader = Annotated[Principal, caller_with(Scope.RESPONSES_READ)]
+ResponsesWriter = Annotated[Principal, caller_with(Scope.RESPONSES_WRITE)]

@@ -89,17 +89,27 @@ def messages_body(model: ResolvedModel, request: ModelRequest) -> dict[str, Any]
     generation = request.generation
     systems = [generation.instructions] if generation.instructions is not None else []
     turns: list[dict[str, Any]] = []
+    answering = False
     for message in request.messages:
         if message.role in ("system", "developer"):
             systems.append(_plain_text(model, message))
+            continue
+        turn = _turn(model, message)
+        if answering and message.tool_call_id is not None:
+            # The API wants the results of one turn's calls together, in the turn that follows it.
+            turns[-1]["content"] += turn["content"]
         else:
-            turns.append(_turn(model, message))
+            turns.append(turn)
+        answering = message.tool_call_id is not None
     if generation.prefill_think is not None:
         # The API refuses a last assistant turn that ends in white space.
         turns.append({"role": "assistant", "content": generation.prefill_think.rstrip()})
     body: dict[str, Any] = {"model": model.upstream, "messages": turns, **_parameters(model, generation)}
     if systems:
         body["system"] = "\n\n".join(systems)
+    if answering:
+        # Thinking goes on after a tool's result only with its signed blocks, which a ``Message`` does not carry.
+        body.pop("thinking", None)
     return body | dict(generation.extra_body)
 
 

@@ -28,6 +28,7 @@ from assay.gateway.providers.base import (
     unsupported,
 )
 from assay.gateway.simulator.answers import Answer, AnswerKey, Prompt, Skill, constant, rules_from_config, skill_named
+from assay.gateway.simulator.toolcalls import ToolTurn, next_tool_turn
 from assay.gateway.types import Message, ModelRequest, Usage
 
 EMBEDDING_DIMENSIONS = 256
@@ -65,6 +66,7 @@ class Behaviour(BaseModel):
     rules: tuple[RuleConfig, ...] = Field(default=(), description="Tried first, in order.")
     skills: tuple[str, ...] = Field(default=("arithmetic", "sentiment"), description="Tried after the answer key.")
     constant: str | None = Field(default=None, description="Said where nothing else knows an answer.")
+    calls_tools: bool = Field(default=False, description="Make the tool calls that the prompt spells out.")
 
 
 PRESETS: Mapping[str, Behaviour] = {
@@ -72,6 +74,7 @@ PRESETS: Mapping[str, Behaviour] = {
     "weak": Behaviour(accuracy=0.64, latency_seconds=0.02, latency_jitter=0.5, seed=2),
     "limited": Behaviour(accuracy=0.85, latency_seconds=0.03, latency_jitter=0.5, requests_per_minute=1800, seed=3),
     "echo": Behaviour(skills=("echo",)),
+    "tools": Behaviour(calls_tools=True),
 }
 
 
@@ -155,10 +158,13 @@ class Simulator:
         simulated = self._model(model)
         prompt = _prompt(request)
         seed = _seed(model, simulated.behaviour, request)
+        turn = next_tool_turn(request, prompt.text) if simulated.behaviour.calls_tools else None
 
         async def attempt(number: int) -> RawReply:
             draw = Random(seed + number.to_bytes(4, "big"))
             await _suffer(model.id, simulated, draw)
+            if turn is not None:
+                return _tool_reply(turn, request, Random(seed))
             # Whether an answer is right must not hang on how many attempts it took.
             return _reply(simulated, prompt, Random(seed), blank=draw.random() < simulated.behaviour.blank_rate)
 
@@ -253,6 +259,19 @@ def _reply(simulated: _SimulatedModel, prompt: Prompt, draw: Random, *, blank: b
     asked = _estimate_tokens(prompt.instructions) + _estimate_tokens(prompt.text)
     usage = Usage(asked, _estimate_tokens(text), 0, 0)
     return RawReply(text, f"resp_sim_{draw.getrandbits(128):032x}", "stop", None, usage)
+
+
+def _tool_reply(turn: ToolTurn, request: ModelRequest, draw: Random) -> RawReply:
+    asked = sum(_estimate_tokens(_plain_text(message)) for message in request.messages)
+    said = _estimate_tokens(turn.text) + sum(_estimate_tokens(call.name + call.arguments) for call in turn.calls)
+    return RawReply(
+        turn.text,
+        f"resp_sim_{draw.getrandbits(128):032x}",
+        "tool_calls" if turn.calls else "stop",
+        None,
+        Usage(asked, said, 0, 0),
+        turn.calls,
+    )
 
 
 def _estimate_tokens(text: str) -> int:

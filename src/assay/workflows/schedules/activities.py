@@ -11,12 +11,11 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from assay.core.schedules.firing import fail_due, fire_due
 from assay.db.engine import SessionFactory
 from assay.db.faults import is_transient
 from assay.db.session import transaction
-from assay.gateway.catalog import Catalog
 from assay.kit.errors import DomainError
+from assay.workflows.schedules.kinds import ScheduleKind
 from assay.workflows.schedules.shared import SETTLE, SettleInput, SettleReport
 
 ATTEMPTS_AT_A_FAULT = 5
@@ -29,13 +28,15 @@ class ScheduleActivities:
 
     Args:
         sessions: Makes sessions.
-        catalog: Where models are looked up.
+        kinds: Everything that has schedules.
         wake_dispatcher: Told after each commit, so that a new run starts at once.
     """
 
-    def __init__(self, sessions: SessionFactory, catalog: Catalog, *, wake_dispatcher: Callable[[], None]) -> None:
+    def __init__(
+        self, sessions: SessionFactory, kinds: Sequence[ScheduleKind], *, wake_dispatcher: Callable[[], None]
+    ) -> None:
         self._sessions = sessions
-        self._catalog = catalog
+        self._kinds = {kind.definitions.name: kind for kind in kinds}
         self._wake = wake_dispatcher
 
     def all(self) -> Sequence[Callable[..., Any]]:
@@ -45,9 +46,10 @@ class ScheduleActivities:
     @activity.defn(name=SETTLE)
     async def settle(self, request: SettleInput) -> SettleReport:
         """Settle everything that is due on a schedule."""
-        schedule_id = UUID(request.schedule_id)
+        kind, schedule_id = self._kinds[request.kind], UUID(request.schedule_id)
         try:
-            report = await self._settle(schedule_id, datetime.fromisoformat(request.scheduled_at))
+            async with transaction(self._sessions) as session:
+                report = await kind.settle(session, schedule_id, datetime.fromisoformat(request.scheduled_at))
         except Exception as error:
             waits = is_transient(error) or isinstance(error, DomainError)
             if waits or activity.info().attempt < ATTEMPTS_AT_A_FAULT:
@@ -57,14 +59,7 @@ class ScheduleActivities:
             # A fault of ours does not heal by waiting: this fire says so, and the next ones are not held up.
             _log.exception("schedule_fire_failed", schedule_id=request.schedule_id)
             async with transaction(self._sessions) as session:
-                await fail_due(session, schedule_id=schedule_id, reason=f"Internal error: {type(error).__name__}.")
+                await kind.give_up(session, schedule_id, f"Internal error: {type(error).__name__}.")
             return SettleReport("failed")
         self._wake()
         return report
-
-    async def _settle(self, schedule_id: UUID, scheduled_at: datetime) -> SettleReport:
-        async with transaction(self._sessions) as session:
-            fire = await fire_due(session, catalog=self._catalog, schedule_id=schedule_id, scheduled_at=scheduled_at)
-            if fire is None:
-                return SettleReport("none")
-            return SettleReport(fire.outcome, None if fire.run_id is None else str(fire.run_id))

@@ -90,7 +90,7 @@ class TemporalClock:
         """
         schedule = self._to_schedule(definition, now)
         try:
-            await self._client.create_schedule(self._id(definition.name), schedule, rpc_timeout=CALL_TIMEOUT)
+            await self._client.create_schedule(self.id_of(definition.name), schedule, rpc_timeout=CALL_TIMEOUT)
         except ScheduleAlreadyRunningError:
             await self._update(definition, schedule)
 
@@ -100,7 +100,7 @@ class TemporalClock:
             newer = _revision_of(found.description.schedule.state.note or "") > definition.revision
             return None if newer else ScheduleUpdate(schedule=schedule)
 
-        handle = self._client.get_schedule_handle(self._id(definition.name))
+        handle = self._client.get_schedule_handle(self.id_of(definition.name))
         await handle.update(replace, rpc_timeout=CALL_TIMEOUT)
 
     async def delete(self, name: str) -> None:
@@ -110,7 +110,7 @@ class TemporalClock:
             temporalio.service.RPCError: Temporal is away.
         """
         try:
-            await self._client.get_schedule_handle(self._id(name)).delete(rpc_timeout=CALL_TIMEOUT)
+            await self._client.get_schedule_handle(self.id_of(name)).delete(rpc_timeout=CALL_TIMEOUT)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
@@ -121,7 +121,7 @@ class TemporalClock:
         Raises:
             temporalio.service.RPCError: It is not there, or Temporal is away.
         """
-        await self._client.get_schedule_handle(self._id(name)).trigger(rpc_timeout=CALL_TIMEOUT)
+        await self._client.get_schedule_handle(self.id_of(name)).trigger(rpc_timeout=CALL_TIMEOUT)
 
     async def describe(self, name: str, *, timeout: timedelta = CALL_TIMEOUT) -> ClockEntry | None:
         """What the clock holds under a name; None for nothing.
@@ -130,7 +130,7 @@ class TemporalClock:
             temporalio.service.RPCError: Temporal is away or slower than the timeout.
         """
         try:
-            found = await self._client.get_schedule_handle(self._id(name)).describe(rpc_timeout=timeout)
+            found = await self._client.get_schedule_handle(self.id_of(name)).describe(rpc_timeout=timeout)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
@@ -144,14 +144,15 @@ class TemporalClock:
         Raises:
             temporalio.service.RPCError: Temporal is away.
         """
-        prefix = self._id("")
+        prefix = self.id_of("")
         async for found in await self._client.list_schedules(page_size=1000, rpc_timeout=CALL_TIMEOUT):
             if found.id.startswith(prefix) and found.schedule is not None:
                 state = found.schedule.state
                 upcoming = () if found.info is None else tuple(found.info.next_action_times)
                 yield ClockEntry(found.id.removeprefix(prefix), state.note or "", state.paused, upcoming)
 
-    def _id(self, name: str) -> str:
+    def id_of(self, name: str) -> str:
+        """Temporal's id of a schedule."""
         return f"{self._task_queue}/{name}"
 
     def _to_schedule(self, definition: ClockDefinition, now: datetime) -> Schedule:
@@ -176,7 +177,9 @@ def to_spec(cadence: Cadence, *, now: datetime) -> ScheduleSpec:
     """
     if isinstance(cadence, IntervalCadence):
         offset = (cadence.anchor.replace(microsecond=0) - _EPOCH) % cadence.every
-        return ScheduleSpec(intervals=[ScheduleIntervalSpec(every=cadence.every, offset=offset)])
+        interval = ScheduleIntervalSpec(every=cadence.every, offset=offset)
+        # One that begins later must not strike until then, which may be every second for years.
+        return ScheduleSpec(intervals=[interval], start_at=cadence.anchor if cadence.anchor > now else None)
     if isinstance(cadence, OnceCadence):
         return ScheduleSpec(intervals=[_at(cadence.at)])
     if isinstance(cadence, CronCadence):

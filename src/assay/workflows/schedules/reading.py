@@ -19,7 +19,7 @@ from assay.core.schedules.cadence import next_due
 from assay.core.schedules.types import Schedule
 from assay.kit.clock import utc_now
 from assay.workflows.schedules.adapter import ClockEntry, TemporalClock
-from assay.workflows.schedules.syncing import clock_name
+from assay.workflows.schedules.kinds import EVAL_SCHEDULES
 
 TIMEOUT = timedelta(seconds=1)
 REMEMBERED_SECONDS = 3.0
@@ -58,7 +58,7 @@ class ClockReadings:
         if remembered is not None and time.monotonic() < remembered[0]:
             return remembered[1]
         async with asyncio.timeout(TIMEOUT.total_seconds()):
-            entry = await self._clock.describe(clock_name(schedule.id), timeout=TIMEOUT)
+            entry = await self._clock.describe(EVAL_SCHEDULES.clock_name(schedule.id), timeout=TIMEOUT)
         if len(self._remembered) >= CAPACITY:
             self._remembered.clear()
         self._remembered[key] = (time.monotonic() + REMEMBERED_SECONDS, entry)

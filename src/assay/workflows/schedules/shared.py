@@ -15,6 +15,8 @@ class FireInput:
     """Which schedule has been struck; the same for all its fires."""
 
     schedule_id: str
+    kind: str = "eval_schedule"
+    """Whose schedule it is; see ``kinds``."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class SettleInput:
 
     schedule_id: str
     scheduled_at: str
+    kind: str = "eval_schedule"
 
 
 @dataclass(frozen=True)

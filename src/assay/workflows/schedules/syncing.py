@@ -24,15 +24,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from temporalio.service import RPCError
 
-from assay.core.schedules import repository
-from assay.core.schedules.firing import fire_due, start_pending
-from assay.core.schedules.models import FireRow, ScheduleRow
 from assay.db.engine import SessionFactory
 from assay.db.session import transaction
-from assay.gateway.catalog import Catalog
 from assay.kit.clock import utc_now
-from assay.workflows.schedules import shared
-from assay.workflows.schedules.adapter import ClockDefinition, ClockEntry, TemporalClock
+from assay.workflows.schedules.adapter import ClockEntry, TemporalClock
+from assay.workflows.schedules.kinds import NOTHING_DUE, ClockDefinitions, ScheduleKind
 
 EVERY_SECONDS = 30.0
 OVERDUE_AFTER = timedelta(seconds=20)
@@ -40,12 +36,11 @@ OVERDUE_AFTER = timedelta(seconds=20)
 BATCH = 500
 CONCURRENT_CALLS = 16
 LOCK_KEY = 0x41535343  # "ASSC"; any number that nothing else uses in this database
-_KIND = "eval_schedule/"
 
 _log = structlog.stdlib.get_logger(__name__)
 
 Item = TypeVar("Item")
-Step = Callable[[AsyncSession, UUID], Awaitable[FireRow | None]]
+Step = Callable[[AsyncSession, UUID], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +53,20 @@ class Repairs:
     started: int = 0
 
 
-def clock_name(schedule_id: UUID) -> str:
-    """A schedule's name at the clock."""
-    return f"{_KIND}{schedule_id}"
-
-
-async def sync_schedule(sessions: SessionFactory, clock: TemporalClock, schedule_id: UUID) -> None:
+async def sync_schedule(
+    sessions: SessionFactory, clock: TemporalClock, definitions: ClockDefinitions, schedule_id: UUID
+) -> None:
     """Make the clock agree with a schedule's row as it is now.
 
     Raises:
         temporalio.service.RPCError: Temporal is away or refuses.
     """
     async with sessions() as session:
-        row = await repository.find_row(session, schedule_id)
-    if row is None or row.deleted_at is not None:
-        await clock.delete(clock_name(schedule_id))
+        definition = await definitions.define(session, schedule_id)
+    if definition is None:
+        await clock.delete(definitions.clock_name(schedule_id))
     else:
-        await clock.put(_define(row), now=utc_now())
+        await clock.put(definition, now=utc_now())
 
 
 class Reconciler:
@@ -84,7 +76,7 @@ class Reconciler:
         engine: Gives the connection that holds the lock.
         sessions: Makes sessions.
         clock: The schedules at Temporal.
-        catalog: Where models are looked up.
+        kinds: Everything that has schedules.
         wake_dispatcher: Told when runs were queued.
     """
 
@@ -94,13 +86,13 @@ class Reconciler:
         sessions: SessionFactory,
         clock: TemporalClock,
         *,
-        catalog: Catalog,
+        kinds: Sequence[ScheduleKind],
         wake_dispatcher: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._sessions = sessions
         self._clock = clock
-        self._catalog = catalog
+        self._kinds = {kind.definitions.name: kind for kind in kinds}
         self._wake = wake_dispatcher
 
     async def run_forever(self) -> None:
@@ -130,19 +122,25 @@ class Reconciler:
         async with self._exclusive() as mine:
             if not mine:
                 return None
-            held = {entry.name: entry async for entry in self._clock.list_entries() if entry.name.startswith(_KIND)}
+            held = {entry.name: entry async for entry in self._clock.list_entries() if self._knows(entry.name)}
             put, deleted = await self._repair(held)
-            settled = await self._settle_overdue()
-            started = await self._start_pending()
+            settled = started = 0
+            for kind in self._kinds.values():
+                settled += await self._settle_overdue(kind)
+                started += await self._start_pending(kind)
         if settled or started:
             self._wake()
         return Repairs(put, deleted, settled, started)
+
+    def _knows(self, name: str) -> bool:
+        return name.partition("/")[0] in self._kinds
 
     async def _repair(self, held: dict[str, ClockEntry]) -> tuple[int, int]:
         now = utc_now()
         # Read after the listing: whatever is listed without a live row has none any more.
         async with self._sessions() as session:
-            wanted = {clock_name(row.id): _define(row) for row in await repository.list_live(session)}
+            found = [await kind.definitions.define_all(session) for kind in self._kinds.values()]
+        wanted = {definition.name: definition for definitions in found for definition in definitions}
         wrong = [
             definition
             for name, definition in wanted.items()
@@ -155,31 +153,28 @@ class Reconciler:
         await _each(orphans, self._clock.delete)
         return len(wrong), len(orphans)
 
-    async def _settle_overdue(self) -> int:
-        async def step(session: AsyncSession, schedule_id: UUID) -> FireRow | None:
-            return await fire_due(session, catalog=self._catalog, schedule_id=schedule_id)
+    async def _settle_overdue(self, kind: ScheduleKind) -> int:
+        async def step(session: AsyncSession, schedule_id: UUID) -> bool:
+            return await kind.settle(session, schedule_id, None) != NOTHING_DUE
 
         before = utc_now() - OVERDUE_AFTER
         async with self._sessions() as session:
-            overdue = await repository.list_overdue(session, before=before, limit=BATCH)
+            overdue = await kind.list_overdue(session, before=before, limit=BATCH)
         done = await self._take_steps(overdue, step)
         # A full batch that got somewhere may not have been all.
-        return done + (await self._settle_overdue() if len(overdue) == BATCH and done else 0)
+        return done + (await self._settle_overdue(kind) if len(overdue) == BATCH and done else 0)
 
-    async def _start_pending(self) -> int:
-        async def step(session: AsyncSession, schedule_id: UUID) -> FireRow | None:
-            return await start_pending(session, catalog=self._catalog, schedule_id=schedule_id)
-
+    async def _start_pending(self, kind: ScheduleKind) -> int:
         async with self._sessions() as session:
-            startable = await repository.list_startable(session, limit=BATCH)
-        return await self._take_steps(startable, step)
+            startable = await kind.list_startable(session, limit=BATCH)
+        return await self._take_steps(startable, kind.start_pending)
 
     async def _take_steps(self, schedule_ids: Sequence[UUID], step: Step) -> int:
         done = 0
         for schedule_id in schedule_ids:
             try:
                 async with transaction(self._sessions) as session:
-                    done += await step(session, schedule_id) is not None
+                    done += await step(session, schedule_id)
             except Exception:
                 _log.exception("schedule_not_settled", schedule_id=str(schedule_id))
         return done
@@ -195,17 +190,6 @@ class Reconciler:
             finally:
                 if mine:
                     await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
-
-
-def _define(row: ScheduleRow) -> ClockDefinition:
-    return ClockDefinition(
-        name=clock_name(row.id),
-        revision=row.revision,
-        cadence=repository.to_timing(row).cadence,
-        paused=not row.enabled,
-        workflow=shared.WORKFLOW,
-        argument=shared.FireInput(str(row.id)),
-    )
 
 
 async def _each(items: Sequence[Item], act: Callable[[Item], Awaitable[None]]) -> None:

@@ -27,7 +27,7 @@ class ScheduleFireWorkflow:
         scheduled_at = workflow.info().typed_search_attributes.get(_SCHEDULED_AT) or workflow.info().start_time
         return await workflow.execute_activity(
             SETTLE,
-            SettleInput(request.schedule_id, scheduled_at.isoformat()),
+            SettleInput(request.schedule_id, scheduled_at.isoformat(), request.kind),
             result_type=SettleReport,
             start_to_close_timeout=timedelta(seconds=15),
             retry_policy=_UNTIL_DONE,

@@ -1,0 +1,1 @@
+"""Conversations: items in order, which responses go on from and add to."""

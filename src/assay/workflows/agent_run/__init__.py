@@ -1,0 +1,1 @@
+"""Carrying out responses and agents' runs durably."""
