@@ -27,9 +27,8 @@ from assay.core.responses.models import ResponseRow, ResponseStepRow
 from assay.core.responses.record import Done, finish, lock_live, start, write_step
 from assay.core.responses.types import StepKind, StepStatus
 from assay.core.tools.definitions import MAX_SLEEP_SECONDS
-from assay.core.tools.mcp import Listing
 from assay.core.tools.service import parse_arguments
-from assay.core.tools.types import AgentCall, McpCall, McpServer, Sleep, Tool, ToolFault, ToolOutcome
+from assay.core.tools.types import AgentCall, Listing, McpCall, McpServer, Sleep, Tool, ToolFault, ToolOutcome
 from assay.db.session import transaction
 from assay.kit import json
 from assay.kit.clock import utc_now
