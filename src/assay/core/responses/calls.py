@@ -19,7 +19,7 @@ from assay.core.agents.errors import DepthError
 from assay.core.agents.references import read_reference
 from assay.core.agents.starting import Cause, create_child_run, create_run
 from assay.core.agents.types import AgentRun, NewRun, RunOrigin, RunStatus
-from assay.core.conversations.items import item_id
+from assay.core.conversations.items import CALL_INDEX, item_id
 from assay.core.ownership import act_as_owner
 from assay.core.responses import repository
 from assay.core.responses.engine import Engine
@@ -321,6 +321,8 @@ def _item(step: ResponseStepRow, tool: Tool | None, outcome: ToolOutcome) -> dic
         "arguments": details["arguments"],
         "output" if outcome.fault is None else "error": outcome.text,
     }
+    if CALL_INDEX in details:
+        item[CALL_INDEX] = details[CALL_INDEX]
     if "approval_request_id" in details:
         item["approval_request_id"] = details["approval_request_id"]
     return item
