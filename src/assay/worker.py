@@ -21,6 +21,7 @@ from assay.core.online.service import wake_overdue
 from assay.core.requests.service import forget_expired
 from assay.core.responses.engine import Engine
 from assay.core.responses.service import sweep_unstored
+from assay.core.runs.agents import AgentRunner
 from assay.core.runs.lane import LONGEST_LANE, LaneTools
 from assay.core.runs.service import revive_silent_runs
 from assay.core.tools.service import ToolBox
@@ -79,8 +80,9 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
     """
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(open_sandbox())
-        tools = LaneTools(runtime.sessions, runtime.gateway, sandbox)
         dispatcher = await stack.enter_async_context(running_dispatcher(runtime))
+        agents = AgentRunner(agent_policy(runtime.settings), dispatcher.wake)
+        tools = LaneTools(runtime.sessions, runtime.gateway, sandbox, agents)
         activities = EvalRunActivities(tools, runtime.files, wake_dispatcher=dispatcher.wake, longest_lane=longest_lane)
         backfills = BackfillActivities(runtime.sessions, wake_dispatcher=dispatcher.wake)
         schedules = ScheduleActivities(runtime.sessions, schedule_kinds(runtime), wake_dispatcher=dispatcher.wake)

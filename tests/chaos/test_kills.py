@@ -6,23 +6,18 @@ not been heard of for six seconds (``workflow.HEARTBEAT``), which is most of wha
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import signal
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import psutil
 import pytest
-from tests.support import evals as support
 from tests.support.evals import Evals, kill, open_evals, question_rows, spawn_worker
 from tests.support.model_server import Behaviour, ModelServer
+from tests.support.services import supervised_services
 from tests.support.waiting import eventually
 
 from assay.core.runs.types import Run, RunStatus
@@ -31,7 +26,6 @@ from assay.db import migrate
 SAMPLES = 2000
 WRONG_EVERY = 7
 PATIENCE = 120
-SUPERVISOR = Path(support.__file__).with_name("supervisor.py")
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -99,7 +93,7 @@ async def test_a_worker_killed_while_it_grades_a_group(evals: Evals) -> None:
 @pytest.mark.parametrize("service", ["temporal", "postgres"])
 async def test_a_service_killed(service: str, tmp_path: Path, models: ModelServer) -> None:
     """The supervisor brings it back on the same port; the worker waits for it and keeps what it has."""
-    async with _services(tmp_path / "services") as (report, home):
+    async with supervised_services(tmp_path / "services") as (report, home):
         await migrate.upgrade(report["database_url"])
         async with open_evals(
             database_url=report["database_url"],
@@ -154,17 +148,6 @@ async def _until_over_outage(evals: Evals, run_id: UUID) -> Run:
     run = await eventually(check, timeout=PATIENCE)
     assert run is not None
     return run
-
-
-@asynccontextmanager
-async def _services(home: Path) -> AsyncGenerator[tuple[dict[str, Any], Path]]:
-    process = await asyncio.create_subprocess_exec(sys.executable, str(SUPERVISOR), str(home), stdout=PIPE)
-    try:
-        assert process.stdout is not None
-        yield json.loads(await asyncio.wait_for(process.stdout.readline(), 30)), home
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 def _processes(home: Path) -> list[psutil.Process]:

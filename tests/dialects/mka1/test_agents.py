@@ -17,7 +17,11 @@ from assay.db.session import transaction
 from assay.dialects.mka1.agents import read_agent_id
 
 ZEROS = "0" * 32
-WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {"z": {}, "a": {}}}}
+WEATHER: dict[str, Any] = {
+    "type": "function",
+    "name": "weather",
+    "parameters": {"type": "object", "properties": {"z": {}, "a": {}}},
+}
 TOOLS: list[dict[str, Any]] = [
     WEATHER,
     {"type": "mcp", "server_label": "crm", "server_url": "https://mcp.example/", "require_approval": "always"},
@@ -81,7 +85,7 @@ async def test_everything_given_comes_back_as_it_was(client: Client) -> None:
 
 
 async def test_unknown_tools_and_keys_are_kept(prober: Client) -> None:
-    tools = [{"type": "new_thing", "deep": {"a": [None, 1.0]}}, {**WEATHER, "x_ours": {"b": 1}}]
+    tools: list[Any] = [{"type": "new_thing", "deep": {"a": [None, 1.0]}}, {**WEATHER, "x_ours": {"b": 1}}]
 
     answer = await prober.raw("POST", "/api/v1/agents", json={"name": "a", "model": "m", "tools": tools})
 

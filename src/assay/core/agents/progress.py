@@ -54,6 +54,12 @@ async def find_run(session: AsyncSession, run_id: UUID) -> AgentRun | None:
     return None if row is None else repository.to_run(row)
 
 
+async def find_sample_run(session: AsyncSession, *, sample_id: UUID, attempt: int) -> AgentRun | None:
+    """The run that was made for a sample in one of its executions."""
+    row = await repository.find_sample_run(session, sample_id, attempt)
+    return None if row is None else repository.to_run(row)
+
+
 async def begin_run(
     session: AsyncSession, *, run_id: UUID, response_id: UUID, response: Mapping[str, Any], events: Sequence[NewEvent]
 ) -> AgentRun | None:

@@ -182,6 +182,12 @@ async def find_child(session: AsyncSession, parent_run_id: UUID, call_id: str) -
     return await session.scalar(query)
 
 
+async def find_sample_run(session: AsyncSession, sample_id: UUID, attempt: int) -> AgentRunRow | None:
+    """The run of a sample's attempt."""
+    query = select(AgentRunRow).where(AgentRunRow.sample_id == sample_id, AgentRunRow.sample_attempt == attempt)
+    return await session.scalar(query)
+
+
 async def has_live_runs(session: AsyncSession, agent_id: UUID) -> bool:
     """Whether a run of the agent has not ended, whoever started it."""
     query = select(exists(select(AgentRunRow.id).where(AgentRunRow.agent_id == agent_id, _LIVE)))

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from assay.core.agents.types import AgentRun
+from assay.core.runs.agentmodels import is_agent
+from assay.core.runs.agents import AgentRunner, answer_of, fault_of, run_agent
 from assay.core.runs.ledger import WorkItem
 from assay.core.runs.plan import RunPlan
 from assay.core.runs.writable import repair_text
+from assay.db.engine import SessionFactory
 from assay.gateway.errors import ProviderError
 from assay.gateway.gateway import Gateway
 from assay.gateway.tokens import count_tokens
@@ -36,7 +40,9 @@ class Answer:
 class Answerer:
     """Asks the run's models through the gateway."""
 
-    def __init__(self, gateway: Gateway, plan: RunPlan) -> None:
+    def __init__(self, gateway: Gateway, plan: RunPlan, *, sessions: SessionFactory, agents: AgentRunner) -> None:
+        self._sessions = sessions
+        self._agents = agents
         self._gateway = gateway
         self._plan = plan
         self._fresh: list[tuple[ModelRequest, ModelReply]] = []
@@ -49,7 +55,8 @@ class Answerer:
         """
         await self._gateway.catalog.refresh()
         for model in self._plan.models:
-            self._gateway.catalog.resolve(model, ModelRole.CANDIDATE)
+            if not is_agent(model):
+                self._gateway.catalog.resolve(model, ModelRole.CANDIDATE)
 
     async def recall(self, items: Sequence[WorkItem]) -> list[Answer | None]:
         """Answers known from the response cache, aligned with the items; None where there is none.
@@ -57,6 +64,9 @@ class Answerer:
         The cache is asked only when the run's generation config says ``use_cache``.
         """
         if not self._plan.generation.use_cache or not items:
+            return [None] * len(items)
+        if is_agent(self._plan.models[items[0].model_no]):
+            # A chunk is of one model, and what an agent does is not repeatable.
             return [None] * len(items)
         requests = [self._request(item) for item in items]
         replies = await self._gateway.lookup_many(requests)
@@ -66,6 +76,8 @@ class Answerer:
 
     async def ask(self, item: WorkItem) -> Answer:
         """Ask the item's model. A failed call is an answer too; it never raises for one."""
+        if is_agent(self._plan.models[item.model_no]):
+            return await self._ask_agent(item)
         request = self._request(item)
         try:
             reply = await self._gateway.respond(request)
@@ -76,6 +88,16 @@ class Answerer:
         if self._plan.generation.use_cache:
             self._fresh.append((request, reply))
         return self._answer(item, reply)
+
+    async def _ask_agent(self, item: WorkItem) -> Answer:
+        try:
+            run = await run_agent(self._sessions, self._plan, item, self._agents)
+        except DomainError as error:
+            return Answer(None, _failure(error, ()))
+        text, fault = answer_of(run), fault_of(run)
+        if text is None and fault is None:
+            fault = {"code": "empty_answer", "message": "The agent gave no text.", "agent_run_id": str(run.id)}
+        return Answer(None if text is None else repair_text(text)[:MAX_OUTPUT_CHARACTERS], _agent_values(run, fault))
 
     async def store_in_cache(self) -> None:
         """Store the replies that came since the last call, in one statement."""
@@ -110,6 +132,24 @@ class Answerer:
             values.update(_estimated_tokens(item.prompt, text, reply.reasoning))
         values.update(_timing(reply.attempts))
         return Answer(text, values)
+
+
+def _agent_values(run: AgentRun, fault: dict[str, Any] | None) -> dict[str, Any]:
+    usage, text = run.usage, answer_of(run)
+    values: dict[str, Any] = {
+        "response_id": (run.response or {}).get("id"),
+        "cost_usd": None if usage.cost_usd is None else str(usage.cost_usd),
+        "input_tokens": _bounded(usage.input_tokens),
+        "output_tokens": _bounded(usage.output_tokens),
+        "cached_tokens": _bounded(usage.cached_tokens),
+        "reasoning_tokens": _bounded(usage.reasoning_tokens),
+        "started_at": run.started_at or run.created_at,
+    }
+    if text is not None:
+        values["output_text"] = repair_text(text)[:MAX_OUTPUT_CHARACTERS]
+    if run.started_at is not None and run.completed_at is not None:
+        values["phase_timings"] = {"generation": {"started_at": run.started_at, "finished_at": run.completed_at}}
+    return values if fault is None else {**values, "error": fault}
 
 
 def _timing(attempts: Sequence[Attempt]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.runs import ledger
+from assay.core.runs.agents import AgentRunner
 from assay.core.runs.answers import Answerer
 from assay.core.runs.judging import RunModels
 from assay.core.runs.ledger import WorkItem
@@ -66,6 +67,7 @@ class LaneTools:
     sessions: SessionFactory
     gateway: Gateway
     sandbox: Sandbox
+    agents: AgentRunner = field(default_factory=AgentRunner)
 
 
 @dataclass(slots=True)
@@ -118,7 +120,7 @@ class Lane:
         self._concurrency = share.generation
         self._grader_concurrency = share.grading
         self._longest = longest
-        self._answerer = Answerer(tools.gateway, plan)
+        self._answerer = Answerer(tools.gateway, plan, sessions=tools.sessions, agents=tools.agents)
         self._recorder = Recorder(
             tools.sessions,
             plan.execution,

@@ -18,6 +18,7 @@ from assay.core.outbox.types import Action, WorkflowCommand
 from assay.core.ownership import owner_columns
 from assay.core.projects.types import Principal
 from assay.core.runs import repository
+from assay.core.runs.agentmodels import check_agents, is_agent
 from assay.core.runs.errors import RunInputError, RunNotFoundError, RunStateError
 from assay.core.runs.models import RunRow
 from assay.core.runs.repository import OverviewCounts
@@ -79,6 +80,7 @@ async def create_run(
     """
     version = await get_suite_version(session, principal, suite_id=suite_id, version=suite_version)
     task_order = check_run_config(config, version)
+    await check_agents(session, principal, config.models)
     await _check_models(catalog, config, judges=_judges_of(config, version))
     now = utc_now()
     row = RunRow(
@@ -431,7 +433,8 @@ def _judges_of(config: RunConfig, version: SuiteVersion) -> set[str]:
 async def _check_models(catalog: Catalog, config: RunConfig, *, judges: Iterable[str]) -> None:
     await catalog.refresh()
     for model in config.models:
-        catalog.resolve(model, ModelRole.CANDIDATE)
+        if not is_agent(model):
+            catalog.resolve(model, ModelRole.CANDIDATE)
     for model in judges:
         catalog.resolve(model, ModelRole.JUDGE)
     if config.judge_model is not None:

@@ -74,6 +74,37 @@ async def store_trajectory(
     """
     row = await get_run_row(session, principal, run_id, lock=True)
     place = await find_place(session, row, sample_index=sample_index, task_id=task_id, model=model)
+    size = await put_trajectory(session, run_id, place, steps=steps, schema_version=schema_version, logs=logs)
+    return Trajectory(
+        run_id=run_id,
+        task_id=row.task_order[place.task_no],
+        model=row.models[place.model_no],
+        sample_index=sample_index,
+        schema_version=schema_version,
+        step_count=len(steps),
+        size_bytes=size,
+        steps=_encode(steps),
+        logs=None if logs is None else _encode(logs),
+    )
+
+
+async def put_trajectory(
+    session: AsyncSession,
+    run_id: UUID,
+    place: SamplePlace,
+    *,
+    steps: Sequence[Any],
+    schema_version: str,
+    logs: Mapping[str, str] | None = None,
+) -> int:
+    """Store the trajectory of a sample that is known to exist, or replace it.
+
+    Returns:
+        Bytes of steps and logs.
+
+    Raises:
+        TrajectoryTooLargeError: Steps and logs together exceed 16 MiB.
+    """
     steps_json = _encode(steps)
     logs_json = None if logs is None else _encode(logs)
     size = len(steps_json) + (0 if logs_json is None else len(logs_json))
@@ -89,17 +120,7 @@ async def store_trajectory(
     }
     statement = insert(TrajectoryRow).values(run_id=run_id, **place._asdict(), **values)
     await session.execute(statement.on_conflict_do_update(index_elements=_KEY, set_=values))
-    return Trajectory(
-        run_id=run_id,
-        task_id=row.task_order[place.task_no],
-        model=row.models[place.model_no],
-        sample_index=sample_index,
-        schema_version=schema_version,
-        step_count=len(steps),
-        size_bytes=size,
-        steps=steps_json,
-        logs=logs_json,
-    )
+    return size
 
 
 async def get_trajectory(
