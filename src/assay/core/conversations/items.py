@@ -35,6 +35,15 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
 _TEXT_PARTS = frozenset({"input_text", "output_text", "text"})
 
 
+CALL_INDEX = "call_index"
+"""Our own key of a call: its place among the calls of its turn, which end, and so are stored, in any order."""
+
+
+def public_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item as clients see it."""
+    return {name: value for name, value in item.items() if name != CALL_INDEX}
+
+
 def item_id(kind: str) -> str:
     """A new id for an item of a kind."""
     return f"{_PREFIXES[kind]}{new_id().hex}"
@@ -61,7 +70,7 @@ def check_items(given: str | Sequence[Any], *, where: str = "input") -> list[dic
 def _checked(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ItemError(f"`{where}` must be an object.", param=where)
-    item = dict(cast("Mapping[str, Any]", value))
+    item = public_item(cast("Mapping[str, Any]", value))
     kind = item.get("type") or ("message" if "role" in item else None)
     if kind in _TEXT_PARTS and "role" not in item:
         # What the documentation shows as an input item: a bare part of a message.

@@ -19,7 +19,7 @@ from assay.core.agents.errors import DepthError
 from assay.core.agents.references import read_reference
 from assay.core.agents.starting import Cause, create_child_run, create_run
 from assay.core.agents.types import AgentRun, NewRun, RunOrigin, RunStatus
-from assay.core.conversations.items import item_id
+from assay.core.conversations.items import CALL_INDEX, item_id
 from assay.core.ownership import act_as_owner
 from assay.core.responses import repository
 from assay.core.responses.engine import Engine
@@ -27,9 +27,8 @@ from assay.core.responses.models import ResponseRow, ResponseStepRow
 from assay.core.responses.record import Done, finish, lock_live, start, write_step
 from assay.core.responses.types import StepKind, StepStatus
 from assay.core.tools.definitions import MAX_SLEEP_SECONDS
-from assay.core.tools.mcp import Listing
 from assay.core.tools.service import parse_arguments
-from assay.core.tools.types import AgentCall, McpCall, McpServer, Sleep, Tool, ToolFault, ToolOutcome
+from assay.core.tools.types import AgentCall, Listing, McpCall, McpServer, Sleep, Tool, ToolFault, ToolOutcome
 from assay.db.session import transaction
 from assay.kit import json
 from assay.kit.clock import utc_now
@@ -322,6 +321,8 @@ def _item(step: ResponseStepRow, tool: Tool | None, outcome: ToolOutcome) -> dic
         "arguments": details["arguments"],
         "output" if outcome.fault is None else "error": outcome.text,
     }
+    if CALL_INDEX in details:
+        item[CALL_INDEX] = details[CALL_INDEX]
     if "approval_request_id" in details:
         item["approval_request_id"] = details["approval_request_id"]
     return item

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID
 
+from assay.core.conversations.items import CALL_INDEX
 from assay.core.responses.types import ContextItem
 from assay.gateway.tokens import count_tokens
 from assay.gateway.types import Content, Message, ToolCall
@@ -29,7 +30,8 @@ class _Open:
 
     turn: Turn
     text: str = ""
-    calls: list[ToolCall] = field(default_factory=list[ToolCall])
+    calls: list[tuple[int, ToolCall]] = field(default_factory=list[tuple[int, ToolCall]])
+    """With their places in the turn; those that clients sent stay in the order in which they were sent."""
     results: dict[str, str] = field(default_factory=dict[str, str])
 
     def takes(self, turn: Turn) -> bool:
@@ -37,8 +39,9 @@ class _Open:
         return turn == self.turn if turn is not None else self.turn is None and not self.results
 
     def close(self) -> Iterator[Message]:
-        yield Message("assistant", self.text, tuple(self.calls))
-        for call in self.calls:
+        calls = tuple(call for _, call in sorted(self.calls, key=lambda placed: placed[0]))
+        yield Message("assistant", self.text, calls)
+        for call in calls:
             yield Message("tool", self.results.get(call.id, NO_RESULT), tool_call_id=call.id)
 
 
@@ -57,7 +60,7 @@ def to_messages(items: Sequence[ContextItem]) -> list[Message]:
             if current is None or not current.takes(entry.turn):
                 messages += [] if current is None else current.close()
                 current = _Open(entry.turn)
-            current.calls.append(call)
+            current.calls.append((item.get(CALL_INDEX, len(current.calls)), call))
             if kind == "mcp_call":
                 current.results[call.id] = _mcp_result(item)
             continue

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from assay.core.agents import progress
 from assay.core.agents.types import NewEvent, RunStatus, RunUsage
 from assay.core.agents.types import StepKind as RunStepKind
+from assay.core.conversations.items import public_item
 from assay.core.conversations.service import ConversationItem, append_items
 from assay.core.responses import events, repository
 from assay.core.responses.models import ResponseRow, ResponseStepRow
@@ -71,7 +72,8 @@ async def write_step(session: AsyncSession, row: ResponseRow, done: Done, *, ren
     kind = _RUN_KINDS.get(done.kind)
     if row.run_id is None:
         return
-    told = [event for index, item in enumerate(done.items) for event in events.item_events(item, shown + index)]
+    items = [public_item(item) for item in done.items]
+    told = [event for index, item in enumerate(items) for event in events.item_events(item, shown + index)]
     run = await progress.find_run(session, row.run_id)
     if run is not None and not run.stream:
         told = [event for event in told if event["type"] not in events.DELTAS]
@@ -84,7 +86,7 @@ async def write_step(session: AsyncSession, row: ResponseRow, done: Done, *, ren
         key=done.key,
         kind=kind,
         started_at=done.started_at,
-        items=done.items,
+        items=items,
         usage=RunUsage(
             spent.input_tokens, spent.cached_tokens, spent.output_tokens, spent.reasoning_tokens, spent.cost_usd
         ),

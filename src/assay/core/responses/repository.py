@@ -10,6 +10,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.agents.sealing import show_tools
+from assay.core.conversations.items import public_item
 from assay.core.ownership import visible_to
 from assay.core.projects.types import Principal
 from assay.core.responses.models import ResponseItemRow, ResponseRow, ResponseStepRow
@@ -75,7 +76,7 @@ async def read_outputs(session: AsyncSession, response_ids: Sequence[UUID]) -> d
     )
     found: dict[UUID, list[dict[str, Any]]] = {response_id: [] for response_id in response_ids}
     for row in await session.scalars(query):
-        found[row.response_id].append(row.item)
+        found[row.response_id].append(public_item(row.item))
     return found
 
 

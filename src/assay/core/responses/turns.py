@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.agents.progress import ask_approval
 from assay.core.agents.types import RunLimits
-from assay.core.conversations.items import item_id
+from assay.core.conversations.items import CALL_INDEX, item_id
 from assay.core.responses import repository
 from assay.core.responses.context import count_context_tokens, to_messages
 from assay.core.responses.engine import Engine
@@ -325,7 +325,7 @@ def _plan(toolset: Toolset, reply: ModelReply) -> _Plan:
         plan.items.append({"type": "reasoning", "id": item_id("reasoning"), "summary": summary})
     if reply.text or not reply.tool_calls:
         plan.items.append(_message(_clean(reply.text)))
-    for call in reply.tool_calls:
+    for index, call in enumerate(reply.tool_calls):
         tool = toolset.find(call.name)
         execution = None if tool is None else tool.execution
         arguments = _clean(call.arguments)
@@ -344,12 +344,13 @@ def _plan(toolset: Toolset, reply: ModelReply) -> _Plan:
                     "name": call.name,
                     "arguments": arguments,
                     "status": "completed",
+                    CALL_INDEX: index,
                 }
             )
         if isinstance(execution, HandedBack):
             last = True
         else:
-            plan.calls.append({"call_id": call.id, "name": call.name, "arguments": arguments})
+            plan.calls.append({"call_id": call.id, "name": call.name, "arguments": arguments, CALL_INDEX: index})
     return _Plan(plan.items, plan.calls, plan.approvals, last)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -18,7 +17,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult, TextContent
 from mcp_types import Tool as ListedTool
 
-from assay.core.tools.types import MAX_RESULT_BYTES, McpServer, McpTool, ToolFault, ToolOutcome
+from assay.core.tools.types import MAX_RESULT_BYTES, Listing, McpServer, McpTool, ToolFault, ToolOutcome
 from assay.kit import json
 from assay.outbound.client import GuardedClient
 from assay.outbound.errors import AddressRefusedError, OutboundError, ResponseTooLargeError, UrlRefusedError
@@ -27,14 +26,6 @@ from assay.outbound.transport import GuardedTransport
 TIMEOUT_SECONDS = 60.0
 MAX_LISTED_TOOLS = 128
 _MAX_MESSAGE = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What a server offers, or why that is not known."""
-
-    tools: tuple[McpTool, ...] = ()
-    error: str | None = None
 
 
 async def list_tools(guard: GuardedClient, server: McpServer, *, timeout_seconds: float = TIMEOUT_SECONDS) -> Listing:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 from typing import Any, cast
 
-from assay.core.tools import mcp
 from assay.core.tools.http import call_endpoint
 from assay.core.tools.python import run_source
 from assay.core.tools.types import (
     HttpEndpoint,
+    Listing,
     McpCall,
     McpServer,
     PythonSource,
@@ -50,13 +53,20 @@ class ToolBox:
             case PythonSource() as source:
                 return await run_source(self.sandbox, source, given)
             case McpCall(server=server, tool=listed):
+                mcp = await _mcp()
                 return await mcp.call_tool(self.guard, server, listed.name, given, key=key)
             case _:
                 raise TypeError(f"{tool.name} is not carried out here")
 
-    async def list_tools(self, server: McpServer) -> mcp.Listing:
+    async def list_tools(self, server: McpServer) -> Listing:
         """Ask an MCP server what it offers."""
+        mcp = await _mcp()
         return await mcp.list_tools(self.guard, server)
+
+
+async def _mcp() -> ModuleType:
+    """The protocol's library takes a second to import, which processes that meet no MCP server shall not wait for."""
+    return await asyncio.to_thread(import_module, "assay.core.tools.mcp")
 
 
 def parse_arguments(arguments: str) -> Mapping[str, Any] | ToolOutcome:

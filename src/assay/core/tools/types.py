@@ -115,6 +115,14 @@ class McpTool:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """What an MCP server offers, or why that is not known."""
+
+    tools: tuple[McpTool, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class McpCall:
     """A tool of an MCP server."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from assay.core.conversations import service
+from assay.core.conversations.items import public_item
 from assay.core.conversations.service import ConversationItem
 from assay.db.paging import Order
 from assay.dialects.mka1.identifiers import Prefix, write_id
@@ -135,4 +136,4 @@ async def delete_conversation_item(
 def _item(entry: ConversationItem) -> dict[str, Any]:
     if entry.response_id is None:
         return dict(entry.item)
-    return {**entry.item, "response_id": write_id(Prefix.RESPONSE, entry.response_id)}
+    return {**public_item(entry.item), "response_id": write_id(Prefix.RESPONSE, entry.response_id)}
