@@ -1,6 +1,6 @@
 # The daily commands. Each is one line that also works when typed by hand.
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test soak bench statistics lint format types imports check docs openapi recording
+.PHONY: help install dev demo test soak parity bench statistics lint format types imports check docs openapi recording
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,9 @@ test: ## The test suite
 
 soak: ## Long load and soak tests
 	uv run pytest -m soak
+
+parity: ## Record the expected values of the parity tests anew, by the field's own harnesses (6 GB)
+	uv run --isolated --group parity python -m tests.scoring.parity.regenerate
 
 bench: ## Throughput of evaluation runs against a bare loop
 	uv run python -m benchmarks.eval_run

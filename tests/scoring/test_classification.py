@@ -9,7 +9,8 @@ from sklearn import metrics as sklearn_metrics
 
 from assay.scoring.aggregation import IntervalMethod
 from assay.scoring.classification import MAX_CELLS, MAX_LABELS, ClassificationAccumulator, ClassificationReport
-from assay.scoring.scorers import Scored, ScoredOutput, scorer_for
+from assay.scoring.scorers import scorer_for
+from assay.scoring.scores import Scored, ScoredOutput
 from assay.scoring.statistics import wilson_interval
 
 sklearn: Any = sklearn_metrics

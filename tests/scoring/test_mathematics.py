@@ -8,7 +8,8 @@ import pytest
 from assay.scoring.errors import MathComparisonError, MathTimeoutError
 from assay.scoring.mathematics import LONGEST_ANSWER, LONGEST_TARGET, MathProcess, MathReader
 from assay.scoring.mathworker import Verdict, as_latex, let_failures_through
-from assay.scoring.scorers import AnswerFault, MathScorer, Scored, ScoredOutput, Unscored, UnscoredReason, scorer_for
+from assay.scoring.scorers import MathScorer, scorer_for
+from assay.scoring.scores import AnswerFault, Scored, ScoredOutput, Unscored, UnscoredReason
 
 
 def score(answer: str, target: str) -> Scored | Unscored:

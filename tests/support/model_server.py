@@ -174,7 +174,7 @@ class ModelServer:
         if renderer is None:
             return web.Response(status=404, body=_error(f"no route {path}", "not_found"), headers=_JSON)
         prompt, content = renderer(body)
-        if prompt in behaviour.refused:
+        if behaviour.refused.intersection((prompt, *prompt.splitlines())):
             return web.Response(status=400, body=_error("refused", "invalid_request"), headers=_JSON)
         if self._record:
             self.stats.prompts[prompt] += 1

@@ -8,7 +8,7 @@ queries into it, it parses once, and a model's NUL character, which ``jsonb`` re
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -61,18 +61,26 @@ class ResponseCache:
 
     async def get_many(self, keys: Sequence[bytes]) -> dict[bytes, ModelReply]:
         """The stored replies among the keys."""
+        return {key: _load(stored) for key, stored in (await self.get_bytes(keys)).items()}
+
+    async def put_many(self, pairs: Sequence[tuple[bytes, ModelReply]]) -> None:
+        """Store replies. A key that is there already keeps its reply, so that every reader sees the same one."""
+        await self.put_bytes({key: _dump(reply) for key, reply in pairs})
+
+    async def get_bytes(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """What is stored under the keys, as it was stored."""
         if not keys:
             return {}
         async with self._sessions() as session:
             rows = (await session.execute(_GET, {"keys": list(keys)})).all()
-        return {bytes(key): _load(reply) for key, reply in rows}
+        return {bytes(key): bytes(stored) for key, stored in rows}
 
-    async def put_many(self, pairs: Sequence[tuple[bytes, ModelReply]]) -> None:
-        """Store replies. A key that is there already keeps its reply, so that every reader sees the same one."""
-        if not pairs:
+    async def put_bytes(self, entries: Mapping[bytes, bytes]) -> None:
+        """Store what belongs to keys; a key that is there already keeps what it has."""
+        if not entries:
             return
         # One order for all writers, or two of them could lock each other's rows.
-        rows = sorted({key: _dump(reply) for key, reply in pairs}.items())
+        rows = sorted(entries.items())
         parameters = {"keys": [key for key, _ in rows], "replies": [reply for _, reply in rows], "now": utc_now()}
         async with self._sessions.begin() as session:
             await session.execute(_PUT, parameters)

@@ -173,7 +173,16 @@ def built_in_part() -> CatalogPart:
         simulator={},
         source=Source.BUILT_IN,
     )
-    return CatalogPart({SIMULATOR: provider}, {entry.id: entry for entry in (*chat, embedding)})
+    transcription = ModelEntry(
+        id=f"{SIMULATOR}/transcription",
+        provider=SIMULATOR,
+        upstream="transcription",
+        type=ModelType.SPEECH_TO_TEXT,
+        owned_by=SIMULATOR,
+        simulator={"accuracy": 0.95},
+        source=Source.BUILT_IN,
+    )
+    return CatalogPart({SIMULATOR: provider}, {entry.id: entry for entry in (*chat, embedding, transcription)})
 
 
 def environment_part(settings: ProviderSettings) -> CatalogPart:

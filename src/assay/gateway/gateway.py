@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Any, Self
+from uuid import UUID
 
 import aiohttp
 import numpy as np
@@ -33,6 +34,7 @@ from assay.gateway.providers.base import Provider, RawEmbeddings, RawReply, Reco
 from assay.gateway.providers.openai import OpenAICompatible
 from assay.gateway.repository import load_stored_part
 from assay.gateway.simulator.provider import Simulator
+from assay.gateway.transcripts import dump_transcript, load_transcript, transcript_key
 from assay.gateway.types import (
     Attempt,
     EmbeddingReply,
@@ -43,6 +45,7 @@ from assay.gateway.types import (
     TranscriptionReply,
     Usage,
 )
+from assay.gateway.vectors import Vector, recall_vectors, remember_vectors, vector_key
 from assay.kit.secrets import SecretBox
 from assay.settings import Settings, environment_variable
 
@@ -227,6 +230,31 @@ class Gateway:
             tuple(attempts),
         )
 
+    async def recall_vectors(self, model: str, texts: Sequence[str], *, project_id: UUID | None) -> list[Vector | None]:
+        """Vectors of texts from the cache, in their order; None where there is none.
+
+        Raises:
+            UnknownModelError: There is no such model.
+        """
+        if self._cache is None:
+            return [None] * len(texts)
+        return await recall_vectors(self._cache, await self._vector_keys(model, texts, project_id))
+
+    async def remember_vectors(
+        self, model: str, pairs: Sequence[tuple[str, Vector]], *, project_id: UUID | None
+    ) -> None:
+        """Store vectors of texts for later lookups; raises as ``recall_vectors``."""
+        if self._cache is not None and pairs:
+            keys = await self._vector_keys(model, [text for text, _ in pairs], project_id)
+            vectors = [vector for _, vector in pairs]
+            await remember_vectors(self._cache, list(zip(keys, vectors, strict=True)))
+
+    async def _vector_keys(self, model: str, texts: Sequence[str], project_id: UUID | None) -> list[bytes]:
+        if self.catalog.stale:
+            await self.catalog.refresh()
+        identity = self.catalog.resolve(model, ModelRole.EMBEDDING).identity
+        return [vector_key(identity, text, project_id=project_id) for text in texts]
+
     async def transcribe(
         self,
         model: str,
@@ -234,9 +262,35 @@ class Gateway:
         *,
         timeout_seconds: float = _TRANSCRIBE_TIMEOUT_SECONDS,
         max_retries: int = _DEFAULT_RETRIES,
+        project_id: UUID | None = None,
+        use_cache: bool = False,
+        repeat: int = 0,
     ) -> TranscriptionReply:
-        """Text of a recording; raises as ``respond``."""
+        """Text of a recording; raises as ``respond``.
+
+        Args:
+            model: Id in the catalog, or ``auto``.
+            recording: What to listen to.
+            timeout_seconds: Of one attempt.
+            max_retries: Further attempts.
+            project_id: Owner of the cached reply.
+            use_cache: Whether to look for a cached reply first, and to store a new one.
+            repeat: Number of this repetition of the same request; repetitions are cached apart.
+        """
         channel = await self._find_channel(model, ModelRole.TRANSCRIPTION)
+        cache = self._cache if use_cache else None
+        if cache is None:
+            return await self._transcribe(channel, recording, timeout_seconds, max_retries)
+        key = transcript_key(channel.model.identity, recording, project_id=project_id, repeat=repeat)
+        if (stored := (await cache.get_bytes([key])).get(key)) is not None:
+            return load_transcript(stored, model=channel.model.id, provider=channel.model.provider.name)
+        reply = await self._transcribe(channel, recording, timeout_seconds, max_retries)
+        await cache.put_bytes({key: dump_transcript(reply)})
+        return reply
+
+    async def _transcribe(
+        self, channel: Channel, recording: Recording, timeout_seconds: float, max_retries: int
+    ) -> TranscriptionReply:
         call = channel.provider.prepare_transcribe(channel.model, recording, timeout_seconds=timeout_seconds)
         attempts: list[Attempt] = []
         raw = await channel.call(call, Operation.TRANSCRIBE, attempts, max_retries=max_retries)

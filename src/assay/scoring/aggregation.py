@@ -37,6 +37,7 @@ class IntervalMethod(StrEnum):
     BOOTSTRAP_PERCENTILE = "bootstrap_percentile"
     CLUSTERED_T = "clustered_student_t"
     """Repeats of one item count as one cluster; see `assay.scoring.clusters`."""
+    FISHER_Z = "fisher_z"
     NONE = "none"
 
 

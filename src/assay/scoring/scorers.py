@@ -1,15 +1,7 @@
 """Built-in scorers, for tasks without a grader of their own.
 
-A scorer is built once per task and called once per sample. It compares the extracted answer with the target. What a
-sample can come to:
-
-- **Scored**, with a number for each of the scorer's metrics. An answer that is missing or cannot be read counts as
-  wrong, 0, because the model did not answer; ``fault`` says so.
-- **Unscored**, with a reason: there was nothing to compare with, because the row has no target or one that cannot be
-  what the task asks for (a word for a number, a choice that is not among the choices). That is the data's fault, so it
-  is no 0 and enters no mean.
-- A sample whose model call or extraction failed never gets here; it has failed, and is counted apart from both. A math
-  comparison that itself fails raises, and its sample has failed likewise.
+A scorer is built once per task and called once per sample. It compares the extracted answer with the target; ``scores``
+says what a sample can come to.
 
 | family | metrics | a match is |
 |---|---|---|
@@ -17,23 +9,39 @@ sample can come to:
 | qa | exact_match, f1 | equal after SQuAD normalization; F1 of the shared tokens; the best over several golds |
 | numeric | numeric_match | within the tolerance |
 | math | exact_match | the same by computer algebra |
+| summarization | rouge1, rouge2, rougeL, rougeLsum, bleu, chrf | shared words and characters, see ``overlap`` |
+| transcription | wer, cer (lower is better) | the same words and characters, see ``transcripts`` |
+
+The answers of semantic_similarity tasks are embedded first; see ``similarity``.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Protocol, cast
+from typing import Final
 
-from assay.kit import json
 from assay.scoring.choices import index_choices
 from assay.scoring.errors import ScoreValueError, UnsupportedFamilyError
 from assay.scoring.mathematics import MathReader
 from assay.scoring.mathworker import Verdict
 from assay.scoring.normalization import normalize_label, normalize_squad
 from assay.scoring.numbers import find_last_number, parse_number
+from assay.scoring.overlap import OverlapScorer
+from assay.scoring.scores import (
+    NO_TARGET,
+    AnswerFault,
+    Score,
+    Scored,
+    ScoredOutput,
+    Scorer,
+    Unscored,
+    UnscoredReason,
+    as_score_value,
+    read_golds,
+)
+from assay.scoring.transcripts import TranscriptScorer
 
 
 class Family(StrEnum):
@@ -44,84 +52,8 @@ class Family(StrEnum):
     QA = "qa"
     NUMERIC = "numeric"
     MATH = "math"
-
-
-class UnscoredReason(StrEnum):
-    """Why there was nothing to compare an answer with."""
-
-    NO_TARGET = "no_target"
-    INVALID_TARGET = "invalid_target"
-
-
-class AnswerFault(StrEnum):
-    """Why an answer counts as wrong without a comparison."""
-
-    NOT_EXTRACTED = "not_extracted"
-    NOT_A_CHOICE = "not_a_choice"
-    NOT_A_NUMBER = "not_a_number"
-    NOT_AN_EXPRESSION = "not_an_expression"
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredOutput:
-    """What a scorer looks at for one sample."""
-
-    output_text: str
-    """The model's whole output."""
-    extracted_output: str | None
-    """The answer found in it (the whole output when the task has no extraction rule); None when none was found."""
-    target: str | None
-    """The rendered target; None, and likewise blank text, when the row has none."""
-    choices: Sequence[str] | None = None
-    """The task's or row's choices. A tuple is fastest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """The sample was compared."""
-
-    scores: dict[str, float]
-    """Metric id to a finite number."""
-    fault: AnswerFault | None = None
-    expected: str | None = None
-    """Label families: the target's label."""
-    predicted: str | None = None
-    """Label families: the answer's label; None when it is no label."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unscored:
-    """There was nothing to compare with."""
-
-    reason: UnscoredReason
-    message: str
-    """For people: what is wrong with the target."""
-
-
-Score = Scored | Unscored
-
-
-class Scorer(Protocol):
-    """A scorer, ready to be called for every sample of a task."""
-
-    @property
-    def version(self) -> str:
-        """Name and number of the rules, stored with each score; the number grows when the same input may score anew."""
-        ...
-
-    @property
-    def metric_ids(self) -> tuple[str, ...]:
-        """Keys of ``Scored.scores``, the main one first."""
-        ...
-
-    @property
-    def blocks(self) -> bool:
-        """Whether a score may take seconds, so that an event loop must ask for it in a thread."""
-        ...
-
-    def score(self, output: ScoredOutput) -> Score:
-        """Score one sample."""
-        ...
+    SUMMARIZATION = "summarization"
+    TRANSCRIPTION = "transcription"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +71,7 @@ class Tolerance:
             raise ScoreValueError(f"A tolerance cannot be negative: {self}.", param="tolerance")
 
 
-_MUST_HAVE_GRADER: Final = frozenset({"custom", "summarization", "semantic_similarity", "llm_judge"})
-_NO_TARGET: Final = Unscored(UnscoredReason.NO_TARGET, "The row has no target.")
+_MUST_HAVE_GRADER: Final = frozenset({"custom", "llm_judge"})
 
 
 def scorer_for(task_type: str, *, tolerance: Tolerance | None = None) -> Scorer:
@@ -162,31 +93,16 @@ def scorer_for(task_type: str, *, tolerance: Tolerance | None = None) -> Scorer:
             return NumericScorer(tolerance or Tolerance())
         case Family.MATH:
             return MathScorer(MathReader())
+        case Family.SUMMARIZATION:
+            return OverlapScorer()
+        case Family.TRANSCRIPTION:
+            return TranscriptScorer()
         case _ if task_type in _MUST_HAVE_GRADER:
             message = f"A task of type '{task_type}' has no scoring rule of its own; give it a grader."
         case _:
             built_in = ", ".join(Family)
             message = f"Task type '{task_type}' has no built-in scorer (there are: {built_in}); give it a grader."
     raise UnsupportedFamilyError(message, data={"task_type": task_type})
-
-
-def as_score_value(value: object) -> float:
-    """A grader's or user's value as a score; True and False are 1 and 0.
-
-    Raises:
-        ScoreValueError: It is no number, or not a finite one.
-    """
-    if isinstance(value, bool):
-        return 1.0 if value else 0.0
-    if not isinstance(value, int | float):
-        raise ScoreValueError(f"A score must be a number, not a {type(value).__name__}.")
-    try:
-        number = float(value)
-    except OverflowError as exc:
-        raise ScoreValueError("The score is too large for a number.") from exc
-    if not math.isfinite(number):
-        raise ScoreValueError(f"A score must be a finite number, not {number}.")
-    return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +130,7 @@ class LabelScorer:
         """See :class:`Scorer`."""
         target = output.target
         if target is None or not target.strip():
-            return _NO_TARGET
+            return NO_TARGET
         if output.choices:
             return _score_choice(output, target, output.choices)
         answer = output.extracted_output
@@ -269,7 +185,7 @@ class NumericScorer:
         """See :class:`Scorer`."""
         target = output.target
         if target is None or not target.strip():
-            return _NO_TARGET
+            return NO_TARGET
         expected = parse_number(target)
         if expected is None:
             return Unscored(UnscoredReason.INVALID_TARGET, f"The target '{target[:100]}' is not a number.")
@@ -316,7 +232,7 @@ class MathScorer:
         """
         target = output.target
         if target is None or not target.strip():
-            return _NO_TARGET
+            return NO_TARGET
         if output.extracted_output is None:
             return Scored({"exact_match": 0.0}, AnswerFault.NOT_EXTRACTED)
         verdict = self.reader.compare(target, output.extracted_output)
@@ -361,9 +277,9 @@ class QaScorer:
 
     def score(self, output: ScoredOutput) -> Score:
         """See :class:`Scorer`."""
-        golds = _read_golds(output.target)
+        golds = read_golds(output.target)
         if not golds:
-            return _NO_TARGET
+            return NO_TARGET
         if output.extracted_output is None:
             return Scored({"exact_match": 0.0, "f1": 0.0}, AnswerFault.NOT_EXTRACTED)
         answer = normalize_squad(output.extracted_output)
@@ -375,26 +291,6 @@ class QaScorer:
                 break
             best = max(best, token_f1(answer, normalized))
         return Scored({"exact_match": exact, "f1": best})
-
-
-def _read_golds(target: str | None) -> list[str]:
-    """The golds in a target; text that is no JSON array of strings is itself the one gold, and blank golds are none."""
-    if target is None:
-        return []
-    strings = _read_json_strings(target.strip())
-    golds = [target] if strings is None else strings
-    return [gold for gold in golds if gold.strip()]
-
-
-def _read_json_strings(text: str) -> list[str] | None:
-    if not (text.startswith("[") and text.endswith("]")):
-        return None
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    items = cast("list[Any]", value)
-    return items if all(isinstance(item, str) for item in items) else None
 
 
 def token_f1(answer: str, gold: str) -> float:

@@ -52,14 +52,12 @@ def test_extractions(extraction: dict[str, Any]) -> None:
     assert parsed.tasks[0].output_extraction.type == extraction["type"]
 
 
-def test_types_that_cannot_run_yet_still_parse() -> None:
+def test_types_whose_vectors_or_clips_are_scored_parse() -> None:
     sent = as_sent(
         {"type": "embedding", "embedding": {"kind": "sts"}},
         {"type": "transcription", "dataset": {"path": "a/b", "audio_column": "audio"}, "language": "uk"},
     )
     assert sent["tasks"][0]["embedding"]["query_id_column"] == "query-id"
     assert [part.path for part in unsupported_parts(parse_manifest(sent))] == [
-        "tasks[0].type",
-        "tasks[1].type",
         "tasks[1].dataset.path",
     ]

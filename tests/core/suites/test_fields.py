@@ -63,7 +63,41 @@ def extraction(**fields: Any) -> dict[str, Any]:
 REGEX = {"type": "regex", "pattern": "(a)(?P<b>b)"}
 LABELS = {"type": "label_set", "labels": ["a"]}
 
+AUXILIARY = ("train_dataset", "corpus_dataset", "qrels_dataset", "top_ranked_dataset")
+CHANGED = {"samples_per_label": 4, "n_experiments": 3, "seed": 7, "k_values": [2], "max_chars": 9, "max_texts": 8}
+
+
+def embedding(**fields: Any) -> dict[str, Any]:
+    datasets = {name: {"file_id": name} for name in AUXILIARY[1:]}
+    return {"type": "embedding", "embedding": {"kind": "reranking", **datasets, **fields}}
+
+
+def transcription(**fields: Any) -> dict[str, Any]:
+    return {"type": "transcription", "dataset": {"file_id": "f", "audio_column": "a"}, **fields}
+
+
 USED = [
+    Used(["Task.embedding", "EmbeddingConfig.kind"], embedding(), {"type": "embedding", "embedding": {"kind": "sts"}}),
+    Used(
+        ["EmbeddingConfig.train_dataset"],
+        {"type": "embedding", "embedding": {"kind": "classification", "train_dataset": {"file_id": "other"}}},
+        {"type": "embedding", "embedding": {"kind": "classification", "train_dataset": {"file_id": "train"}}},
+    ),
+    *[
+        Used([f"EmbeddingConfig.{name}"], embedding(**{name: {"file_id": "other"}}), embedding())
+        for name in AUXILIARY[1:]
+    ],
+    *[
+        Used([f"EmbeddingConfig.{name}"], embedding(**{name: CHANGED.get(name, "other")}), embedding())
+        for name in schema.EmbeddingConfig.model_fields
+        if name != "kind" and name not in AUXILIARY
+    ],
+    Used(["Task.language"], transcription(language="uk"), transcription()),
+    Used(
+        ["Dataset.audio_column"],
+        transcription(dataset={"file_id": "f", "audio_column": "b"}),
+        transcription(),
+    ),
     Used(["Task.id"], {"id": "u"}),
     Used(["Task.type"], {"type": "numeric"}),
     Used(["Task.dataset", "Dataset.file_id"], {"dataset": {"file_id": "g"}}),
@@ -127,13 +161,6 @@ REFUSED: dict[str, dict[str, Any]] = {
     "Dataset.split": {"dataset": {"file_id": "f", "split": "x"}},
     "Dataset.revision": {"dataset": {"file_id": "f", "revision": "x"}},
     "Dataset.data_files": {"dataset": {"file_id": "f", "data_files": "x"}},
-    "Dataset.audio_column": {"dataset": {"file_id": "f", "audio_column": "x"}},
-    "Task.language": {"language": "uk"},
-    "Task.embedding": {"embedding": {"kind": "sts"}},
-    **{
-        f"EmbeddingConfig.{name}": {"type": "embedding", "embedding": {"kind": "sts"}}
-        for name in schema.EmbeddingConfig.model_fields
-    },
 }
 
 PARTS = [part for part in vars(schema).values() if isinstance(part, type) and issubclass(part, Part)]

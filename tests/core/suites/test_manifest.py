@@ -188,6 +188,9 @@ def embedding(**fields: Any) -> Any:
     return manifest(task(type="embedding", embedding={"kind": "sts", **fields}))
 
 
+RETRIEVAL = embedding(kind="retrieval", corpus_dataset={"file_id": "f"}, qrels_dataset={})
+
+
 WRONG = [
     Wrong("", "must be an object", [1]),
     Wrong("", "must be an object", None),
@@ -311,8 +314,6 @@ WRONG = [
         "'none' while",
         grader(source=GRADE, contract="model_backed", model_access="none"),
     ),
-    Wrong("tasks[0].grader", "nothing built in scores", manifest(task(type="summarization"))),
-    Wrong("tasks[0].grader", "nothing built in scores", manifest(task(type="semantic_similarity"))),
     Wrong("tasks[0].grader", "nothing built in scores", manifest(task(type="llm_judge"))),
     Wrong("tasks[0].grader", "nothing built in scores", manifest(task(type="custom"))),
     Wrong("tasks[0].preprocess.source", "transform(row)", manifest(task(preprocess={"source": GRADE}))),
@@ -322,11 +323,22 @@ WRONG = [
         "'row' or 'batch'",
         manifest(task(preprocess={"source": "x", "contract": "sample"})),
     ),
+    Wrong("tasks[0].embedding.train_dataset", "not used by the kind 'sts'", embedding(train_dataset={"file_id": "f"})),
+    Wrong("tasks[0].embedding.train_dataset", "is required by", embedding(kind="classification")),
+    Wrong(
+        "tasks[0].grader",
+        "no effect",
+        manifest(task(type="embedding", embedding={"kind": "sts"}, grader={"source": GRADE})),
+    ),
     Wrong("tasks[0].embedding.kind", "'sts'", manifest(task(type="embedding", embedding={"kind": "other"}))),
     Wrong("tasks[0].embedding.max_chars", "64000", embedding(max_chars=64_001)),
     Wrong("tasks[0].embedding.max_texts", "50000", embedding(max_texts=50_001)),
     Wrong("tasks[0].embedding.k_values[1]", "greater than", embedding(k_values=[1, 0])),
-    Wrong("tasks[0].embedding.qrels_dataset", "neither", embedding(qrels_dataset={})),
+    Wrong(
+        "tasks[0].embedding.qrels_dataset",
+        "neither",
+        RETRIEVAL,
+    ),
     Wrong(
         "tasks[0].type",
         "is required",
@@ -429,8 +441,7 @@ def test_any_value_anywhere_is_accepted_or_refused_cleanly(place: tuple[Any, ...
     ("one", "path", "says"),
     [
         (FULL_TASKS[-3], "tasks[0].dataset.path", "Hugging Face"),
-        (FULL_TASKS[-2], "tasks[0].type", "transcription"),
-        (FULL_TASKS[-1], "tasks[0].type", "embedding"),
+        (FULL_TASKS[-1], "tasks[0].embedding.qrels_dataset.path", "Hugging Face"),
         (task(fewshot={"count": 1, "dataset": {"path": "a/b"}}), "tasks[0].fewshot.dataset.path", "Hugging Face"),
     ],
 )
@@ -447,8 +458,6 @@ def test_all_unsupported_parts_are_listed() -> None:
     found = unsupported_parts(parse_manifest(manifest(*FULL_TASKS)))
     assert [part.path for part in found] == [
         "tasks[11].dataset.path",
-        "tasks[12].type",
-        "tasks[13].type",
         "tasks[13].embedding.qrels_dataset.path",
     ]
 

@@ -17,7 +17,20 @@ _USUAL_METRICS = {
     "multiple_choice": "accuracy",
     "qa": "exact_match",
     "numeric": "numeric_match",
+    "summarization": "rougeL",
+    "transcription": "corpus_wer",
 }
+
+
+_MAIN_METRICS_BY_KIND = {
+    "sts": "cosine_spearman",
+    "classification": "accuracy",
+    "multilabel_classification": "lrap",
+    "retrieval": "ndcg_at_10",
+    "reranking": "map",
+}
+_LOWER_IS_BETTER = frozenset({"wer", "cer", "corpus_wer", "corpus_cer"})
+"""Of the built-in metrics; a task may state another direction."""
 
 
 class ThresholdError(InvalidError):
@@ -103,7 +116,7 @@ def _row(task: Json, model: str, result: Json) -> ResultRow:
         task_id=task["id"],
         model=model,
         metric=metric,
-        higher_is_better=declared.get(metric or "", {}).get("higher_is_better", True),
+        higher_is_better=declared.get(metric or "", {}).get("higher_is_better", metric not in _LOWER_IS_BETTER),
         value=None if metric is None else result["metrics"][metric],
         interval=_interval(interval),
         n=interval.get("n", counts["scored"]),
@@ -123,7 +136,9 @@ def _declared(task: Json) -> dict[str, Json]:
 
 def _main_metric(task: Json, declared: Mapping[str, Json], values: Mapping[str, Any]) -> str | None:
     grader = cast("Json", task.get("grader") or {})
-    wanted = [*declared, grader.get("metric_id", "score"), _USUAL_METRICS.get(task["type"]), *sorted(values)]
+    kind = cast("Json", task.get("embedding") or {}).get("kind", "")
+    usual = _USUAL_METRICS.get(task["type"]) or _MAIN_METRICS_BY_KIND.get(kind)
+    wanted = [*declared, grader.get("metric_id", "score"), usual, *sorted(values)]
     return next((metric for metric in wanted if metric in values), None)
 
 

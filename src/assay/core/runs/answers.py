@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from assay.core.agents.types import AgentRun
 from assay.core.runs.agentmodels import is_agent
 from assay.core.runs.agents import AgentRunner, answer_of, fault_of, run_agent
+from assay.core.runs.answer import Answer, describe_failure, describe_timing
+from assay.core.runs.embedding.embedder import Embedder
 from assay.core.runs.ledger import WorkItem
 from assay.core.runs.plan import RunPlan
+from assay.core.runs.roles import role_of
+from assay.core.runs.transcription import Transcriber
 from assay.core.runs.writable import repair_text
+from assay.core.suites.manifest.schema import TaskType
 from assay.db.engine import SessionFactory
 from assay.gateway.errors import ProviderError
 from assay.gateway.gateway import Gateway
 from assay.gateway.tokens import count_tokens
-from assay.gateway.types import Attempt, Message, ModelReply, ModelRequest, ModelRole
-from assay.kit.clock import utc_now
+from assay.gateway.types import Message, ModelReply, ModelRequest
 from assay.kit.errors import DomainError
+from assay.outbound.client import GuardedClient
 
 MAX_REASONING_BYTES = 64 * 1024
 REASONING_CUT = "\n… [truncated]"
@@ -28,24 +32,27 @@ LARGEST_COUNT = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A model's answer to one sample, or why there is none."""
+class AnswerTools:
+    """What asking needs."""
 
-    text: str | None
-    """None when the call failed; ``values["error"]`` says why."""
-    values: dict[str, Any]
-    """Columns of the sample that the call filled, JSON-ready."""
+    sessions: SessionFactory
+    gateway: Gateway
+    outbound: GuardedClient
+    """For web addresses in rows."""
+    agents: AgentRunner
 
 
 class Answerer:
     """Asks the run's models through the gateway."""
 
-    def __init__(self, gateway: Gateway, plan: RunPlan, *, sessions: SessionFactory, agents: AgentRunner) -> None:
-        self._sessions = sessions
-        self._agents = agents
+    def __init__(self, tools: AnswerTools, plan: RunPlan) -> None:
+        self._tools = tools
+        gateway = tools.gateway
         self._gateway = gateway
         self._plan = plan
         self._fresh: list[tuple[ModelRequest, ModelReply]] = []
+        self._embedder = Embedder(gateway, plan)
+        self._transcriber = Transcriber(gateway, plan, tools.outbound)
 
     async def check_models(self) -> None:
         """See that every model of the run is still there.
@@ -54,19 +61,25 @@ class Answerer:
             UnknownModelError: One has gone from the catalog since the run was made.
         """
         await self._gateway.catalog.refresh()
-        for model in self._plan.models:
-            if not is_agent(model):
-                self._gateway.catalog.resolve(model, ModelRole.CANDIDATE)
+        for role in {role_of(task.type) for task in self._plan.tasks}:
+            for model in self._plan.models:
+                if not is_agent(model):
+                    self._gateway.catalog.resolve(model, role)
 
     async def recall(self, items: Sequence[WorkItem]) -> list[Answer | None]:
-        """Answers known from the response cache, aligned with the items; None where there is none.
+        """Answers known from the response cache, aligned with items of one task and model; None where there is none.
 
         The cache is asked only when the run's generation config says ``use_cache``.
         """
         if not self._plan.generation.use_cache or not items:
             return [None] * len(items)
         if is_agent(self._plan.models[items[0].model_no]):
-            # A chunk is of one model, and what an agent does is not repeatable.
+            # What an agent does is not repeatable.
+            return [None] * len(items)
+        if self._type_of(items[0]) is TaskType.EMBEDDING:
+            return await self._embedder.recall(items)
+        if self._type_of(items[0]) is TaskType.TRANSCRIPTION:
+            # What a clip is known by is its content, which may have to be fetched first.
             return [None] * len(items)
         requests = [self._request(item) for item in items]
         replies = await self._gateway.lookup_many(requests)
@@ -74,37 +87,54 @@ class Answerer:
             None if reply is None else self._answer(item, reply) for item, reply in zip(items, replies, strict=True)
         ]
 
-    async def ask(self, item: WorkItem) -> Answer:
-        """Ask the item's model. A failed call is an answer too; it never raises for one."""
-        if is_agent(self._plan.models[item.model_no]):
-            return await self._ask_agent(item)
+    def cut(self, items: Sequence[WorkItem]) -> list[Sequence[WorkItem]]:
+        """Items of one task and model, in the parcels that ``ask`` takes."""
+        if items and self._type_of(items[0]) is TaskType.EMBEDDING:
+            return list(self._embedder.cut(items))
+        return [(item,) for item in items]
+
+    async def ask(self, parcel: Sequence[WorkItem]) -> list[Answer]:
+        """Ask the model of a parcel's items. A failed call is an answer too; it never raises for one."""
+        if is_agent(self._plan.models[parcel[0].model_no]):
+            return [await self._ask_agent(item) for item in parcel]
+        if self._type_of(parcel[0]) is TaskType.EMBEDDING:
+            return await self._embedder.ask(parcel)
+        if self._type_of(parcel[0]) is TaskType.TRANSCRIPTION:
+            return [await self._transcriber.ask(item) for item in parcel]
+        return [await self._ask_one(item) for item in parcel]
+
+    async def _ask_one(self, item: WorkItem) -> Answer:
         request = self._request(item)
         try:
             reply = await self._gateway.respond(request)
         except ProviderError as error:
-            return Answer(None, _failure(error, error.attempts))
+            return Answer(None, describe_failure(error, error.attempts))
         except DomainError as error:
-            return Answer(None, _failure(error, ()))
+            return Answer(None, describe_failure(error, ()))
         if self._plan.generation.use_cache:
             self._fresh.append((request, reply))
         return self._answer(item, reply)
 
     async def _ask_agent(self, item: WorkItem) -> Answer:
         try:
-            run = await run_agent(self._sessions, self._plan, item, self._agents)
+            run = await run_agent(self._tools.sessions, self._plan, item, self._tools.agents)
         except DomainError as error:
-            return Answer(None, _failure(error, ()))
+            return Answer(None, describe_failure(error, ()))
         text, fault = answer_of(run), fault_of(run)
         if text is None and fault is None:
             fault = {"code": "empty_answer", "message": "The agent gave no text.", "agent_run_id": str(run.id)}
         return Answer(None if text is None else repair_text(text)[:MAX_OUTPUT_CHARACTERS], _agent_values(run, fault))
 
     async def store_in_cache(self) -> None:
-        """Store the replies that came since the last call, in one statement."""
+        """Store the replies that came since the last call."""
+        await self._embedder.store_in_cache()
         if self._fresh:
             fresh = list(self._fresh)
             await self._gateway.remember_many(fresh)
             del self._fresh[: len(fresh)]
+
+    def _type_of(self, item: WorkItem) -> TaskType:
+        return self._plan.tasks[item.task_no].type
 
     def _request(self, item: WorkItem) -> ModelRequest:
         return ModelRequest(
@@ -131,7 +161,7 @@ class Answerer:
             values["reasoning"] = _cut_reasoning(repair_text(reply.reasoning))
         if usage.input_tokens is None and usage.output_tokens is None:
             values.update(_estimated_tokens(item.prompt, text, reply.reasoning))
-        values.update(_timing(reply.attempts))
+        values.update(describe_timing(reply.attempts))
         return Answer(text, values)
 
 
@@ -151,38 +181,6 @@ def _agent_values(run: AgentRun, fault: dict[str, Any] | None) -> dict[str, Any]
     if run.started_at is not None and run.completed_at is not None:
         values["phase_timings"] = {"generation": {"started_at": run.started_at, "finished_at": run.completed_at}}
     return values if fault is None else {**values, "error": fault}
-
-
-def _timing(attempts: Sequence[Attempt]) -> dict[str, Any]:
-    if not attempts:
-        return {"started_at": utc_now()}
-    last = attempts[-1]
-    phases = {"generation": {"started_at": last.started_at, "finished_at": _end(last)}}
-    timing: dict[str, Any] = {"started_at": attempts[0].started_at, "phase_timings": phases}
-    if len(attempts) > 1:
-        timing["attempts"] = [_attempt(attempt) for attempt in attempts]
-    return timing
-
-
-def _end(attempt: Attempt) -> Any:
-    return attempt.started_at + timedelta(seconds=attempt.seconds)
-
-
-def _attempt(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "started_at": attempt.started_at,
-        "seconds": round(attempt.seconds, 6),
-        "status": attempt.status,
-        "error": attempt.error,
-    }
-
-
-def _failure(error: DomainError, attempts: Sequence[Attempt]) -> dict[str, Any]:
-    return {
-        "error": {"code": error.code, "message": error.message, "attempts": len(attempts), **error.data},
-        "started_at": attempts[0].started_at if attempts else utc_now(),
-        "attempts": [_attempt(attempt) for attempt in attempts],
-    }
 
 
 def _estimated_tokens(prompt: str, text: str, reasoning: str | None) -> dict[str, Any]:

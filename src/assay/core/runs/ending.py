@@ -68,7 +68,7 @@ async def finish_run(sessions: SessionFactory, *, store: FileStore, execution: E
 
 async def _begin(
     sessions: SessionFactory, store: FileStore, execution: Execution
-) -> tuple[RunPlan, Mapping[str, Mapping[str, float]]] | None:
+) -> tuple[RunPlan, Mapping[str, Mapping[str, Any]]] | None:
     """Turn the run to ``finalizing``; None when it has completed already."""
     async with transaction(sessions) as session:
         run = await repository.lock_run(session, execution.run_id)

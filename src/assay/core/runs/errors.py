@@ -54,6 +54,12 @@ class ItemsDifferError(InvalidError):
     code = "items_differ"
 
 
+class ClipUnreadableError(InvalidError):
+    """A row has no clip that could be sent to a model."""
+
+    code = "clip_unreadable"
+
+
 class RunStateError(ConflictError):
     """The run's status does not allow the call (M§7 R3, R4)."""
 

@@ -1,5 +1,7 @@
 """Scoring a whole group at once: all answers of one model to one task go to ``grade_batch`` (M§4.7).
 
+The vectors of an embedding task are scored by ``embedding.scoring`` instead.
+
 The group is graded as a whole or not at all: its scores and its metrics are written in one transaction. When failed
 samples have been run again, the grader sees the whole group, so its metrics are those of all answers; samples that had
 been scored keep their scores.
@@ -17,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.files.store import FileStore
 from assay.core.runs import ledger, repository
-from assay.core.runs.answers import Answer
+from assay.core.runs.answer import Answer
+from assay.core.runs.embedding.scoring import score_vectors
 from assay.core.runs.errors import RunInputError, RunStoppedError
 from assay.core.runs.judging import JudgeCalls, RunModels
 from assay.core.runs.lane import LaneTools
@@ -57,8 +60,14 @@ async def score_group(
         if status is not RunStatus.IN_PROGRESS:
             raise RunStoppedError(status)
         plan = await load_plan(session, store, execution)
+    task = plan.tasks[task_no]
+    if task.embedding is not None:
+        return await score_vectors(
+            tools.sessions, task.embedding, execution=execution, task_no=task_no, model_no=model_no
+        )
+    async with tools.sessions() as session:
         items = await _load_group(session, execution.run_id, task_no=task_no, model_no=model_no)
-    grader = plan.tasks[task_no].grader
+    grader = task.grader
     unscored = sum(item.status is SampleStatus.READY_TO_SCORE for item in items)
     if not unscored or grader is None:
         return 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from assay.core.judging.service import JudgeCaller
 from assay.core.judging.types import JudgeOutcome
-from assay.core.runs.answers import Answer
+from assay.core.runs.answer import Answer
 from assay.core.runs.ledger import SampleResult, WorkItem
 from assay.core.runs.plan import RunPlan
 from assay.core.runs.types import SampleStatus

@@ -27,17 +27,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.runs import ledger
 from assay.core.runs.agents import AgentRunner
-from assay.core.runs.answers import Answerer
+from assay.core.runs.answers import Answerer, AnswerTools
 from assay.core.runs.judging import RunModels
 from assay.core.runs.ledger import WorkItem
 from assay.core.runs.outages import sit_out
 from assay.core.runs.plan import RunPlan
 from assay.core.runs.recorder import ChunkProgress, Recorder
 from assay.core.runs.scoring import SampleScorer
+from assay.core.runs.similarity import Comparer
 from assay.core.runs.types import RunConfig, RunStatus, SampleStatus
 from assay.db.engine import SessionFactory
 from assay.db.session import transaction
 from assay.gateway.gateway import Gateway
+from assay.outbound.client import GuardedClient
+from assay.outbound.policy import OutboundPolicy
 from assay.sandbox.contract import Sandbox
 
 T = TypeVar("T")
@@ -68,13 +71,18 @@ class LaneTools:
     gateway: Gateway
     sandbox: Sandbox
     agents: AgentRunner = field(default_factory=AgentRunner)
+    outbound: GuardedClient = field(default_factory=lambda: GuardedClient(OutboundPolicy()))
+    """For web addresses in rows."""
 
 
 @dataclass(slots=True)
 class _ModelQueue:
     """Samples that wait for one model."""
 
-    waiting: deque[tuple[WorkItem, ChunkProgress]] = field(default_factory=deque[tuple[WorkItem, ChunkProgress]])
+    waiting: deque[tuple[Sequence[WorkItem], ChunkProgress]] = field(
+        default_factory=deque[tuple[Sequence[WorkItem], ChunkProgress]]
+    )
+    """What goes out in one call: a sample, or as many texts as a model embeds at once."""
     in_flight: int = 0
 
 
@@ -120,7 +128,8 @@ class Lane:
         self._concurrency = share.generation
         self._grader_concurrency = share.grading
         self._longest = longest
-        self._answerer = Answerer(tools.gateway, plan, sessions=tools.sessions, agents=tools.agents)
+        asking = AnswerTools(tools.sessions, tools.gateway, tools.outbound, tools.agents)
+        self._answerer = Answerer(asking, plan)
         self._recorder = Recorder(
             tools.sessions,
             plan.execution,
@@ -190,6 +199,7 @@ class Lane:
                     self._plan,
                     sandbox=self._tools.sandbox,
                     models=RunModels(self._tools.gateway, self._plan),
+                    comparer=Comparer(self._tools.gateway, self._plan),
                     emit=self._recorder.put,
                     background=gradings,
                     grader_concurrency=self._grader_concurrency,
@@ -256,11 +266,14 @@ class Lane:
             else:
                 queued.append(item)
         queue = self._queues.setdefault(chunk.model_no, _ModelQueue())
+        unanswered: list[WorkItem] = []
         for item, answer in zip(queued, await self._answerer.recall(queued), strict=True):
             if answer is not None:
                 scorer.submit(item, answer, progress)
-                continue
-            queue.waiting.append((item, progress))
+            else:
+                unanswered.append(item)
+        for parcel in self._answerer.cut(unanswered):
+            queue.waiting.append((parcel, progress))
             self._waiting += 1
             self._available.release()
 
@@ -270,16 +283,17 @@ class Lane:
             queue = None if self._ending else self._fairest_queue()
             if queue is None:
                 return
-            item, progress = queue.waiting.popleft()
+            parcel, progress = queue.waiting.popleft()
             self._waiting -= 1
             if self._waiting <= self._concurrency:
                 self._hungry.set()
             queue.in_flight += 1
             try:
-                answer = await self._answerer.ask(item)
+                answers = await self._answerer.ask(parcel)
             finally:
                 queue.in_flight -= 1
-            scorer.submit(item, answer, progress)
+            for item, answer in zip(parcel, answers, strict=True):
+                scorer.submit(item, answer, progress)
 
     def _fairest_queue(self) -> _ModelQueue | None:
         """The queue with work whose model has the fewest calls in flight; None once all is fed and taken."""

@@ -46,6 +46,8 @@ class NewItem:
     """JSON text."""
     prompt: str
     target: str | None
+    protocol: str | None = None
+    """JSON text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,8 @@ class Lease:
 
 async def copy_items(session: AsyncSession, run_id: UUID, items: Sequence[NewItem]) -> None:
     """Insert items by COPY, in the session's transaction."""
-    records = [(run_id, i.task_no, i.sample_index, i.dataset_row, i.prompt, i.target) for i in items]
-    columns = ["run_id", "task_no", "sample_index", "dataset_row", "prompt", "target"]
+    records = [(run_id, i.task_no, i.sample_index, i.dataset_row, i.prompt, i.target, i.protocol) for i in items]
+    columns = ["run_id", "task_no", "sample_index", "dataset_row", "prompt", "target", "protocol"]
     await _copy(session, "run_items", columns, records)
 
 
@@ -338,10 +340,16 @@ async def _record(
     return RunStatus.CANCELLED if status is None else RunStatus(status)
 
 
+_ENCODED = frozenset({"vectors"})
+"""Columns of bytes, which JSON has in base64."""
+
+
 def _recording(columns: dict[str, str], *, kept: frozenset[str] = frozenset()) -> TextClause:
     """A statement that writes the given columns (name to SQL type); ``kept`` ones keep their value when none comes."""
+    given = {name: f"decode(r.{name}, 'base64')" if name in _ENCODED else f"r.{name}" for name in columns}
     assignments = ", ".join(
-        f"{name} = coalesce(r.{name}, s.{name})" if name in kept else f"{name} = r.{name}" for name in columns
+        f"{name} = coalesce({value}, s.{name})" if name in kept else f"{name} = {value}"
+        for name, value in given.items()
     )
     declared = ", ".join(f"{name} {sql_type}" for name, sql_type in columns.items())
     return text(f"""
@@ -385,6 +393,7 @@ _ANSWER_COLUMNS = {
     "tokens_estimated": "boolean",
     "phase_timings": "jsonb",
     "started_at": "timestamptz",
+    "vectors": "text",
 }
 _RECORD_ANSWERS = _recording(_ANSWER_COLUMNS, kept=frozenset({"tokens_estimated"}))
 _RECORD_SCORES = _recording(_SCORE_COLUMNS, kept=frozenset({"extracted_output"}))

@@ -15,20 +15,23 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.runs.plan import RunPlan
+from assay.core.runs.pooled import pool_groups
 from assay.core.runs.repeated import Repeated, measure_repeats
 from assay.core.suites.compile import CompiledTask
 from assay.core.suites.manifest.schema import Aggregation, Metric
 from assay.core.suites.rendering import choices_for
 from assay.scoring.aggregation import Aggregate, MetricAccumulator, accumulator_from_moments
 from assay.scoring.classification import ClassificationAccumulator
-from assay.scoring.scorers import LabelScorer, Scored, ScoredOutput
+from assay.scoring.pooling import pooled_kinds
+from assay.scoring.scorers import LabelScorer
+from assay.scoring.scores import Scored, ScoredOutput
 
 Group = tuple[int, int]
 """Ordinals of task and model."""
@@ -43,6 +46,8 @@ class MeasuredTask:
     """As its author stated them."""
     labels: CompiledTask | None = None
     """Set when answers are labels, which are read again for the confusion matrix."""
+    pooled: tuple[str, ...] = ()
+    """Kinds of counts that its samples keep for metrics of the whole task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,12 @@ class MeasuredRun:
 def measured(plan: RunPlan) -> MeasuredRun:
     """A run that was carried out here."""
     tasks = [
-        MeasuredTask(task.id, task.metrics, task if isinstance(task.scorer, LabelScorer) else None)
+        MeasuredTask(
+            task.id,
+            task.metrics,
+            task if isinstance(task.scorer, LabelScorer) else None,
+            () if task.scorer is None else pooled_kinds(task.type),
+        )
         for task in plan.tasks
     ]
     return MeasuredRun(plan.run_id, plan.models, tasks, plan.config.effective_repeats)
@@ -107,14 +117,15 @@ class _Tally:
 
 
 async def compute_metrics(
-    session: AsyncSession, run: MeasuredRun, *, group_metrics: Mapping[str, Mapping[str, float]]
+    session: AsyncSession, run: MeasuredRun, *, group_metrics: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """All metrics of a run, JSON-ready.
 
     Args:
         session: Where its samples are.
         run: The run.
-        group_metrics: Metrics that graders of whole groups returned, by ``"<task ordinal>/<model ordinal>"``.
+        group_metrics: Metrics of whole groups, by ``"<task ordinal>/<model ordinal>"``: bare numbers from graders, from
+            protocols with what they rest on.
     """
     tallies = await _tally_groups(session, run.run_id)
     await _add_metrics(session, run, tallies)
@@ -124,12 +135,14 @@ async def compute_metrics(
         if task.labels is not None
     }
     repeated = Repeated() if run.repeats == 1 else await measure_repeats(session, run.run_id, repeats=run.repeats)
+    kinds = {task_no: task.pooled for task_no, task in enumerate(run.tasks) if task.pooled}
+    whole = await pool_groups(session, run.run_id, kinds)
     by_model = {model: _merged(tallies, model_no=number) for number, model in enumerate(run.models)}
     return {
         "overall": _means(_merged(tallies).aggregates()),
         "by_model": {model: _means(tally.aggregates()) for model, tally in by_model.items()},
         "by_task": {
-            task.id: _task_metrics(run, task_no, tallies, group_metrics, labels.get(task_no, {}), repeated)
+            task.id: _task_metrics(run, task_no, tallies, group_metrics, labels.get(task_no, {}), whole, repeated)
             for task_no, task in enumerate(run.tasks)
         },
     }
@@ -139,8 +152,9 @@ def _task_metrics(
     run: MeasuredRun,
     task_no: int,
     tallies: Mapping[Group, _Tally],
-    group_metrics: Mapping[str, Mapping[str, float]],
+    group_metrics: Mapping[str, Mapping[str, Any]],
     labels: Mapping[int, dict[str, Any]],
+    whole: Mapping[Group, Mapping[str, Aggregate]],
     repeated: Repeated,
 ) -> dict[str, Any]:
     described = _describe(_merged(tallies, task_no=task_no))
@@ -148,19 +162,38 @@ def _task_metrics(
     by_model: dict[str, dict[str, Any]] = {}
     for model_no, model in enumerate(run.models):
         one = _describe(tallies.get((task_no, model_no), _Tally()))
-        one["metrics"].update(group_metrics.get(f"{task_no}/{model_no}", {}))
+        _add_group_metrics(one, group_metrics.get(f"{task_no}/{model_no}", {}), omitted=_omitted(run.tasks[task_no]))
         if model_no in labels:
             one["classification"] = labels[model_no]
             one["metrics"].update(_label_metrics(labels[model_no]))
             one["intervals"].update(_label_intervals(labels[model_no]))
         repeated.put_intervals(one["intervals"], task_no, model_no)
         one.update(repeated.describe(task_no, model_no))
+        _add_aggregates(one, whole.get((task_no, model_no), {}), omitted=_omitted(run.tasks[task_no]))
         by_model[model] = one
     if len(run.models) == 1:
         # With one model there is nothing to mix, so its label metrics and group metrics are the task's.
         only = by_model[run.models[0]]
         described.update({name: only[name] for name in ("metrics", "intervals", "repeats") if name in only})
     return {**described, "by_model": by_model}
+
+
+def _add_group_metrics(described: dict[str, Any], found: Mapping[str, Any], *, omitted: set[str]) -> None:
+    """Take over what was computed over a whole group: bare numbers, or numbers with what they rest on."""
+    for metric, value in found.items():
+        if not isinstance(value, Mapping):
+            described["metrics"][metric] = value
+        elif metric not in omitted:
+            rest = cast("Mapping[str, Any]", value)
+            described["metrics"][metric] = rest["value"]
+            described["intervals"][metric] = {name: part for name, part in rest.items() if name != "value"}
+
+
+def _add_aggregates(described: dict[str, Any], aggregates: Mapping[str, Aggregate], *, omitted: set[str]) -> None:
+    for metric, aggregate in aggregates.items():
+        if metric not in omitted:
+            described["metrics"][metric] = aggregate.value
+            described["intervals"][metric] = describe_interval(aggregate)
 
 
 def _describe(tally: _Tally) -> dict[str, Any]:

@@ -113,6 +113,8 @@ class ItemRow(Base):
     dataset_row: Mapped[dict[str, Any]]
     prompt: Mapped[str]
     target: Mapped[str | None]
+    protocol: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True), deferred=True)
+    """Of embedding tasks: what the protocol has to know of the text."""
 
 
 class SampleRow(Base):
@@ -161,6 +163,8 @@ class SampleRow(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
+    vectors: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    """Of embedding tasks: one vector or two, one after the other, as little-endian float32."""
 
 
 class ChunkRow(Base):

@@ -47,7 +47,8 @@ class RunPlan:
         return [
             (task_no, model_no)
             for task_no, task in enumerate(self.tasks)
-            if task.grader is not None and task.grader.execution is GraderExecution.AGGREGATE
+            if task.embedding is not None
+            or (task.grader is not None and task.grader.execution is GraderExecution.AGGREGATE)
             for model_no in range(len(self.models))
         ]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,6 +17,7 @@ from assay.core.files.errors import FileNotFoundInProjectError
 from assay.core.files.service import open_content
 from assay.core.files.store import FileStore
 from assay.core.runs import ledger, repository
+from assay.core.runs.embedding.layout import EmbeddingRows, TextItem, lay_out_texts
 from assay.core.runs.errors import RunInputError, RunStoppedError
 from assay.core.runs.ledger import Execution, NewItem, NewSample
 from assay.core.runs.models import RunRow
@@ -58,7 +60,9 @@ class _TaskRows:
     """The rows of one task, preprocessed."""
 
     evaluated: Sequence[Row]
-    fewshot_pool: Sequence[Row]
+    fewshot_pool: Sequence[Row] = ()
+    texts: Sequence[TextItem] = ()
+    """Of an embedding task: what is embedded, the evaluated rows among it."""
 
 
 class PreparationBusyError(UnavailableError):
@@ -127,34 +131,34 @@ async def _claim_layout(session: AsyncSession, plan: RunPlan) -> None:
 async def _lay_out(session: AsyncSession, plan: RunPlan, tasks: Sequence[_TaskRows]) -> int:
     total = 0
     for task_no, (task, rows) in enumerate(zip(plan.tasks, tasks, strict=True)):
-        renderer = RowRenderer(task, rows.evaluated, fewshot_pool=rows.fewshot_pool)
-        count = len(rows.evaluated)
-        for start in range(0, count, COPY_BATCH):
-            await _insert(
-                session, plan, task_no, renderer, rows.evaluated, range(start, min(start + COPY_BATCH, count))
-            )
-        total += count * len(plan.models) * plan.config.effective_repeats
+        repeats = 1 if task.embedding is not None else plan.config.effective_repeats
+        items = _text_items(task_no, rows.texts) if task.embedding is not None else _row_items(task, task_no, rows)
+        while batch := list(islice(items, COPY_BATCH)):
+            await _insert(session, plan, batch, repeats=repeats)
+            total += len(batch) * len(plan.models) * repeats
     return total
 
 
-async def _insert(
-    session: AsyncSession,
-    plan: RunPlan,
-    task_no: int,
-    renderer: RowRenderer,
-    rows: Sequence[Row],
-    indexes: range,
-) -> None:
-    items: list[NewItem] = []
-    for index in indexes:
+def _row_items(task: CompiledTask, task_no: int, rows: _TaskRows) -> Iterator[NewItem]:
+    renderer = RowRenderer(task, rows.evaluated, fewshot_pool=rows.fewshot_pool)
+    for index, row in enumerate(rows.evaluated):
         rendered = renderer.render(index)
-        items.append(NewItem(task_no, index, json.dumps(rows[index]), rendered.prompt, rendered.target))
+        yield NewItem(task_no, index, json.dumps(row), rendered.prompt, rendered.target)
+
+
+def _text_items(task_no: int, texts: Sequence[TextItem]) -> Iterator[NewItem]:
+    for index, one in enumerate(texts):
+        yield NewItem(task_no, index, json.dumps(one.row), one.prompt, one.target, json.dumps(one.protocol))
+
+
+async def _insert(session: AsyncSession, plan: RunPlan, items: Sequence[NewItem], *, repeats: int) -> None:
     await ledger.copy_items(session, plan.run_id, items)
     now = utc_now()
-    repeats = range(plan.config.effective_repeats)
     for model_no in range(len(plan.models)):
         samples = [
-            NewSample(new_id(), task_no, model_no, index, repeat_no) for index in indexes for repeat_no in repeats
+            NewSample(new_id(), item.task_no, model_no, item.sample_index, repeat_no)
+            for item in items
+            for repeat_no in range(repeats)
         ]
         await ledger.copy_samples(session, plan.run_id, samples, now)
 
@@ -167,12 +171,37 @@ async def _task_rows(
     limit = most if task.preprocess is None and task.fewshot is None else None
     read = await _read_dataset(sessions, plan, task, task.dataset, store=store, limit=limit)
     rows = await _preprocess(task, task.preprocess, read, sandbox=sandbox)
+    if task.embedding is not None:
+        return await _embedding_rows(sessions, plan, task, rows[:most], store=store)
     # Examples come from all rows of the split, however few of them are evaluated.
     pool = rows
     if task.fewshot is not None and task.fewshot.pool_dataset is not None:
         read = await _read_dataset(sessions, plan, task, task.fewshot.pool_dataset, store=store, limit=None)
         pool = await _preprocess(task, task.preprocess, read, sandbox=sandbox)
     return _TaskRows(rows if most is None else rows[:most], pool)
+
+
+async def _embedding_rows(
+    sessions: SessionFactory, plan: RunPlan, task: CompiledTask, evaluated: list[Row], *, store: FileStore
+) -> _TaskRows:
+    config = task.embedding
+    if config is None:
+        raise ValueError(f"task {task.id} embeds nothing")
+
+    async def read(dataset: Dataset | None) -> list[Row]:
+        return [] if dataset is None else await _read_dataset(sessions, plan, task, dataset, store=store, limit=None)
+
+    rows = EmbeddingRows(
+        evaluated,
+        train=await read(config.train_dataset),
+        corpus=await read(config.corpus_dataset),
+        qrels=await read(config.qrels_dataset),
+        top_ranked=await read(config.top_ranked_dataset),
+    )
+    try:
+        return _TaskRows(evaluated, texts=lay_out_texts(config, rows))
+    except RunInputError as error:
+        raise _blame(task, error.message, error) from error
 
 
 async def _read_dataset(

@@ -130,7 +130,8 @@ class Recorder:
         characters = 0
         while self._waiting and len(batch) < LARGEST_WRITE and characters < LARGEST_WRITE_CHARACTERS:
             settlement = self._waiting.popleft()
-            characters += len(settlement.result.values.get("output_text") or "")
+            values = settlement.result.values
+            characters += len(values.get("output_text") or "") + len(values.get("vectors") or "")
             batch.append(settlement)
         return batch
 

@@ -305,6 +305,7 @@ _RESULT_COLUMNS = (
     "phase_timings",
     "started_at",
     "completed_at",
+    "vectors",
 )
 
 

@@ -4,8 +4,9 @@
 |---|---|
 | no grader | at once, by the built-in scorer of its type; in a thread where that may take seconds |
 | a grader for single samples | in small batches, in the sandbox |
+| a likeness to measure | its answer is stored first, then many are embedded in one call |
 | one that asks models, or a judge | its answer is stored first, then it is graded alone, a few at a time |
-| one for the whole group | its answer is stored; the group is scored when all answers are there |
+| one for the whole group, or vectors | its answer is stored; the group is scored when all answers are there |
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from assay.core.runs.answers import Answer
+from assay.core.runs.answer import Answer
 from assay.core.runs.judged import judge_sample
 from assay.core.runs.judging import RunModels
 from assay.core.runs.ledger import SampleResult, WorkItem
 from assay.core.runs.plan import RunPlan
 from assay.core.runs.recorder import ChunkProgress, Settlement
+from assay.core.runs.similarity import Compared, Comparer
 from assay.core.runs.types import SampleStatus
 from assay.core.suites.compile import CompiledTask, GraderPlan
 from assay.core.suites.manifest.schema import GraderExecution
@@ -28,7 +30,8 @@ from assay.core.suites.rendering import choices_for
 from assay.kit.clock import utc_now
 from assay.kit.errors import DomainError
 from assay.sandbox.contract import Case, CodeFailure, GradeOutcome, Limits, ModelAccess, Sandbox
-from assay.scoring.scorers import Scored, ScoredOutput, Scorer
+from assay.scoring.scores import Score, Scored, ScoredOutput, Scorer
+from assay.scoring.similarity import Comparison, SimilarityScorer
 
 LARGEST_GRADING = 128
 GATHER_SECONDS = 0.02
@@ -41,6 +44,7 @@ class SampleScorer:
         plan: The run.
         sandbox: Where graders run.
         models: What graders may ask.
+        comparer: Compares answers by their meaning.
         emit: Takes each result.
         background: Where gradings run; the lane waits for all of them before it ends.
         grader_concurrency: Executions of graders that ask models at one time.
@@ -54,6 +58,7 @@ class SampleScorer:
         *,
         sandbox: Sandbox,
         models: RunModels,
+        comparer: Comparer,
         emit: Callable[[Settlement], None],
         background: asyncio.TaskGroup,
         grader_concurrency: int,
@@ -62,6 +67,7 @@ class SampleScorer:
         self._plan = plan
         self._sandbox = sandbox
         self._models = models
+        self._comparer = comparer
         self._emit = emit
         self._background = background
         self._gathering: dict[int, list[_Gradable]] = {}
@@ -75,6 +81,9 @@ class SampleScorer:
             self._emit(Settlement(_result(item, SampleStatus.FAILED, answer.values), chunk))
             return
         task = self._plan.tasks[item.task_no]
+        if task.embedding is not None:
+            self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, answer.values), chunk))
+            return
         try:
             extracted = task.extractor.extract(answer.text)
         except DomainError as error:
@@ -85,6 +94,9 @@ class SampleScorer:
         if task.judge is not None:
             self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, answer.values), None))
             self._background.create_task(self._judge_alone(task, item, answer, chunk))
+        elif task.similarity is not None:
+            self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, answer.values), None))
+            self._gather(task, _Gradable(item, answer, chunk, scores_only=True))
         elif task.grader is None:
             self._score(task, _Gradable(item, answer, chunk, scores_only=False))
         elif task.grader.execution is GraderExecution.AGGREGATE:
@@ -100,8 +112,12 @@ class SampleScorer:
         task = self._plan.tasks[item.task_no]
         answer = Answer(item.output_text or "", {"response_id": item.response_id})
         answer.values["extracted_output"] = item.extracted_output
-        if task.judge is not None:
+        if task.embedding is not None:
+            self._emit(Settlement(_result(item, SampleStatus.READY_TO_SCORE, {}), chunk, scores_only=True))
+        elif task.judge is not None:
             self._background.create_task(self._judge_alone(task, item, answer, chunk))
+        elif task.similarity is not None:
+            self._gather(task, _Gradable(item, answer, chunk, scores_only=True))
         elif task.grader is None:
             self._score(task, _Gradable(item, answer, chunk, scores_only=True))
         elif task.grader.execution is GraderExecution.AGGREGATE:
@@ -144,9 +160,21 @@ class SampleScorer:
             if self._ending():
                 self._keep_answers(batch)
                 continue
+            if task.similarity is not None:
+                await self._compare(task, task.similarity, batch)
+                continue
             for gradable, outcome in zip(batch, await self._grade(task, batch), strict=True):
                 result = graded_result(gradable.item, outcome, gradable.answer.values)
                 self._settle(gradable, result)
+
+    async def _compare(self, task: CompiledTask, scorer: SimilarityScorer, batch: Sequence[_Gradable]) -> None:
+        """Score answers by their likeness to the targets; those that need no model are scored without."""
+        wanted = [scorer.compare(_scored_output(task, one.item, one.answer)) for one in batch]
+        comparisons = [one for one in wanted if isinstance(one, Comparison)]
+        compared = iter(await self._comparer.compare(scorer, comparisons) if comparisons else ())
+        for gradable, one in zip(batch, wanted, strict=True):
+            outcome = next(compared) if isinstance(one, Comparison) else (one, {"scorer": scorer.version})
+            self._settle(gradable, _compared_result(gradable, outcome))
 
     def _keep_answers(self, batch: Sequence[_Gradable]) -> None:
         for gradable in batch:
@@ -237,16 +265,45 @@ def score_built_in(
     if scorer is None:
         raise ValueError(f"task {task.id} has neither grader nor scorer")
     outcome = scorer.score(ScoredOutput(answer.text or "", extracted, item.target, choices_for(task, item.dataset_row)))
-    values = answer.values
+    return _scored_result(item, outcome, answer.values, version=scorer.version)
+
+
+def _scored_output(task: CompiledTask, item: WorkItem, answer: Answer) -> ScoredOutput:
+    choices = choices_for(task, item.dataset_row)
+    return ScoredOutput(answer.text or "", answer.values["extracted_output"], item.target, choices)
+
+
+def _compared_result(gradable: _Gradable, outcome: Compared) -> SampleResult:
+    values = dict(gradable.answer.values)
+    if isinstance(outcome, DomainError):
+        values["error"] = {"code": outcome.code, "message": outcome.message}
+        return _result(gradable.item, SampleStatus.FAILED, values)
+    score, said = outcome
+    result = _scored_result(gradable.item, score, values, version=said["scorer"])
+    values["judge"] = {**said, **(values.get("judge") or {})}
+    return result
+
+
+def _scored_result(item: WorkItem, outcome: Score, values: dict[str, Any], *, version: str) -> SampleResult:
     values["completed_at"] = utc_now()
     if isinstance(outcome, Scored):
         values["scores"] = outcome.scores
-        if outcome.fault is not None:
-            values["judge"] = {"scorer": scorer.version, "fault": outcome.fault.value}
+        if (judge := _describe_scored(outcome)) is not None:
+            values["judge"] = {"scorer": version, **judge}
     else:
         values["scores"] = {}
-        values["judge"] = {"scorer": scorer.version, "unscored": outcome.reason.value, "message": outcome.message}
+        values["judge"] = {"scorer": version, "unscored": outcome.reason.value, "message": outcome.message}
     return _result(item, SampleStatus.COMPLETED, values)
+
+
+def _describe_scored(outcome: Scored) -> dict[str, Any] | None:
+    """What a built-in scorer says besides the numbers."""
+    said: dict[str, Any] = {}
+    if outcome.fault is not None:
+        said["fault"] = outcome.fault.value
+    if outcome.statistics is not None:
+        said["statistics"] = outcome.statistics
+    return said or None
 
 
 def graded_result(

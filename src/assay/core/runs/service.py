@@ -5,7 +5,7 @@ Everything here only writes rows; the durable engine is told through the outbox,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -22,6 +22,7 @@ from assay.core.runs.agentmodels import check_agents, is_agent
 from assay.core.runs.errors import RunInputError, RunNotFoundError, RunStateError
 from assay.core.runs.models import RunRow
 from assay.core.runs.repository import OverviewCounts
+from assay.core.runs.roles import role_of
 from assay.core.runs.transitions import announce
 from assay.core.runs.types import (
     MAX_CONCURRENCY,
@@ -38,6 +39,7 @@ from assay.core.runs.types import (
     TrialCounts,
 )
 from assay.core.suites.manifest import parse_manifest, refuse_unsupported
+from assay.core.suites.manifest.schema import Task, TaskType
 from assay.core.suites.service import get_suite_version
 from assay.core.suites.sharing import organizations_of
 from assay.core.suites.types import SuiteVersion
@@ -82,7 +84,7 @@ async def create_run(
     version = await get_suite_version(session, principal, suite_id=suite_id, version=suite_version)
     task_order = check_run_config(config, version)
     await check_agents(session, principal, config.models)
-    await _check_models(catalog, config, judges=_judges_of(config, version))
+    await _check_models(catalog, config, version)
     now = utc_now()
     row = RunRow(
         id=new_id(),
@@ -427,21 +429,31 @@ def _check_task_ids(config: RunConfig, task_order: Sequence[str]) -> None:
         )
 
 
-def _judges_of(config: RunConfig, version: SuiteVersion) -> set[str]:
-    """Models that judge the run's tasks, but for ``auto`` where the run names its judge."""
-    tasks = [task for task in parse_manifest(version.manifest).tasks if task.id in (config.task_ids or (task.id,))]
+def _judges_of(config: RunConfig, tasks: Sequence[Task]) -> set[str]:
+    """Models that judge the tasks, but for ``auto`` where the run names its judge."""
     models = {model for task in tasks if task.judge is not None for model in task.judge.models}
     return models if config.judge_model is None else models - {AUTO}
 
 
-async def _check_models(catalog: Catalog, config: RunConfig, *, judges: Iterable[str]) -> None:
+async def _check_models(catalog: Catalog, config: RunConfig, version: SuiteVersion) -> None:
     await catalog.refresh()
-    for model in config.models:
-        if not is_agent(model):
-            catalog.resolve(model, ModelRole.CANDIDATE)
-    for model in judges:
+    tasks = [task for task in parse_manifest(version.manifest).tasks if task.id in (config.task_ids or (task.id,))]
+    for task in tasks:
+        role = role_of(task.type)
+        for model in config.models:
+            if not is_agent(model):
+                catalog.resolve(model, role)
+            elif role is not ModelRole.CANDIDATE:
+                raise RunInputError(
+                    f"`models`: an agent cannot carry out the {task.type.value} task {task.id!r}. Leave the agent "
+                    "or the task out.",
+                    param="models",
+                )
+    for model in _judges_of(config, tasks):
         catalog.resolve(model, ModelRole.JUDGE)
     if config.judge_model is not None:
         catalog.resolve(config.judge_model, ModelRole.JUDGE)
     if config.embedding_model is not None:
         catalog.resolve(config.embedding_model, ModelRole.EMBEDDING)
+    elif any(task.type is TaskType.SEMANTIC_SIMILARITY and task.grader is None for task in tasks):
+        catalog.resolve(AUTO, ModelRole.EMBEDDING)

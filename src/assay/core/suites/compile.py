@@ -12,6 +12,7 @@ from assay.core.suites.manifest.errors import Fault, ManifestError
 from assay.core.suites.manifest.judges import JudgePlan, plan_judge
 from assay.core.suites.manifest.schema import (
     Dataset,
+    EmbeddingConfig,
     Fewshot,
     GraderExecution,
     Manifest,
@@ -25,7 +26,9 @@ from assay.core.suites.manifest.syntax import extraction_spec, grader_program, p
 from assay.sandbox import EntryPoint, Program, SandboxCodeError
 from assay.scoring.extraction import Extractor, build_extractor
 from assay.scoring.fewshot import FewshotStrategy
-from assay.scoring.scorers import Scorer, scorer_for
+from assay.scoring.scorers import scorer_for
+from assay.scoring.scores import Scorer
+from assay.scoring.similarity import SimilarityScorer
 from assay.scoring.templates import Template
 
 
@@ -75,7 +78,10 @@ class FewshotPlan:
 
 @dataclass(frozen=True, slots=True)
 class CompiledTask:
-    """A task with everything parsed. One of ``grader``, ``judge`` and ``scorer`` is set."""
+    """A task with everything parsed.
+
+    One of ``grader``, ``judge``, ``scorer``, ``similarity`` and ``embedding`` is set.
+    """
 
     id: str
     type: TaskType
@@ -91,6 +97,12 @@ class CompiledTask:
     fewshot: FewshotPlan | None
     metrics: tuple[Metric, ...]
     """As stated; empty means every metric that scoring yields, by its mean."""
+    similarity: SimilarityScorer | None = None
+    """Of semantic_similarity tasks: compares vectors of the answers."""
+    embedding: EmbeddingConfig | None = None
+    """Of embedding tasks: their texts, and the protocol that scores the vectors."""
+    language: str | None = None
+    """Of transcription tasks: what is spoken."""
 
 
 def compile_manifest(manifest: Manifest, *, sources: Mapping[str, str]) -> tuple[CompiledTask, ...]:
@@ -140,13 +152,23 @@ def compile_task(task: Task, *, grader_source: str | None = None, preprocess_sou
         target_template=_parse_optional(task.target_template),
         choices=task.choices,
         extractor=build_extractor(extraction_spec(task.output_extraction)),
-        scorer=scorer_for(task.type) if task.grader is None else None,
+        scorer=_scorer(task),
         grader=_plan_grader(task, grader_source),
         judge=None if task.judge is None else plan_judge(task.judge),
         preprocess=_plan_preprocess(task, preprocess_source),
         fewshot=_plan_fewshot(task),
         metrics=task.metrics or (),
+        similarity=SimilarityScorer() if task.grader is None and task.type is TaskType.SEMANTIC_SIMILARITY else None,
+        embedding=task.embedding,
+        language=task.language,
     )
+
+
+def _scorer(task: Task) -> Scorer | None:
+    """What scores an answer by itself."""
+    if task.grader is not None or task.type in (TaskType.SEMANTIC_SIMILARITY, TaskType.EMBEDDING):
+        return None
+    return scorer_for(task.type)
 
 
 def _file_source(code: PythonPart | None, sources: Mapping[str, str]) -> str | None:

@@ -2,7 +2,8 @@
 
 Where a task names no template, the columns speak: the prompt is the first of ``PROMPT_COLUMNS`` that the first row
 has, the target the first of ``TARGET_COLUMNS``. Without any of the latter, samples have no target. What the first row
-decides holds for all: a later row that lacks the column is at fault.
+decides holds for all: a later row that lacks the column is at fault. A transcription task needs no prompt, and its
+target is the first of ``TRANSCRIPT_COLUMNS``.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from functools import lru_cache
 from typing import Any, cast
 
 from assay.core.suites.compile import CompiledTask, FewshotPlan
+from assay.core.suites.manifest.schema import TaskType
 from assay.kit.errors import DomainError, InvalidError
 from assay.scoring.fewshot import FewshotRenderer, select_examples
 from assay.scoring.templates import Template
 
 PROMPT_COLUMNS = ("prompt", "question", "input", "text")
 TARGET_COLUMNS = ("target", "answer", "label", "output")
+TRANSCRIPT_COLUMNS = ("target", "text", "transcription", "transcript", "sentence")
+NO_PROMPT = Template.parse("")
 
 _CACHED_EXAMPLES = 1024
 _NAMES_IN_MESSAGE = 20
@@ -62,8 +66,12 @@ class RowRenderer:
     def __init__(self, task: CompiledTask, rows: Sequence[Row], *, fewshot_pool: Sequence[Row] | None = None) -> None:
         self._task = task
         self._rows = rows
-        self._prompt = task.prompt_template or _template_by_column(task, rows, PROMPT_COLUMNS, "prompt")
-        self._target = task.target_template or _find_template(rows, TARGET_COLUMNS)
+        transcribes = task.type is TaskType.TRANSCRIPTION
+        self._prompt = task.prompt_template or (
+            NO_PROMPT if transcribes and rows else _template_by_column(task, rows, PROMPT_COLUMNS, "prompt")
+        )
+        columns = TRANSCRIPT_COLUMNS if transcribes else TARGET_COLUMNS
+        self._target = task.target_template or _find_template(rows, columns)
         self._examples = (
             None
             if task.fewshot is None

@@ -113,10 +113,9 @@ class _SourceFaultError(Exception):
 def _references(manifest: Manifest) -> Iterator[tuple[str, str, bool]]:
     """Path, file id and whether it is code, of every file named."""
     for index, task in enumerate(manifest.tasks):
-        if task.dataset.file_id is not None:
-            yield f"tasks[{index}].dataset.file_id", task.dataset.file_id, False
-        if task.fewshot is not None and task.fewshot.dataset is not None and task.fewshot.dataset.file_id is not None:
-            yield f"tasks[{index}].fewshot.dataset.file_id", task.fewshot.dataset.file_id, False
+        for path, dataset in task_datasets(task).items():
+            if dataset.file_id is not None:
+                yield f"tasks[{index}].{path}.file_id", dataset.file_id, False
         parts: dict[str, PythonPart | None] = {"grader": task.python_grader, "preprocess": task.preprocess}
         for name, part in parts.items():
             if part is not None and part.file_id is not None:

@@ -1,4 +1,4 @@
-"""The simulator as a provider: behaviour, faults, limits and embeddings of simulated models."""
+"""The simulator as a provider: behaviour, faults, limits, embeddings and transcripts of simulated models."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from assay.gateway.providers.base import (
     RawReply,
     RawTranscription,
     Recording,
-    unsupported,
 )
 from assay.gateway.simulator.answers import Answer, AnswerKey, Prompt, Skill, constant, rules_from_config, skill_named
+from assay.gateway.simulator.hearing import hear
 from assay.gateway.simulator.toolcalls import ToolTurn, next_tool_turn
 from assay.gateway.types import Message, ModelRequest, Usage
 
@@ -189,8 +189,16 @@ class Simulator:
     def prepare_transcribe(
         self, model: ResolvedModel, recording: Recording, *, timeout_seconds: float
     ) -> AttemptCall[RawTranscription]:
-        """Refuse: the simulator cannot hear."""
-        raise unsupported(model, "audio transcription")
+        """Prepare what the clip's comment says, less some words; see ``hearing``."""
+        simulated = self._model(model)
+        seed = hashlib.sha256(f"{model.id}\0{simulated.behaviour.seed}\0".encode() + recording.audio).digest()
+
+        async def attempt(number: int) -> RawTranscription:
+            await _suffer(model.id, simulated, Random(seed + number.to_bytes(4, "big")))
+            text = hear(recording.audio, accuracy=simulated.behaviour.accuracy, draw=Random(seed))
+            return RawTranscription(text, recording.language, None, Usage(0, _estimate_tokens(text)))
+
+        return attempt
 
     def _model(self, model: ResolvedModel) -> _SimulatedModel:
         simulated = self._models.get(model)

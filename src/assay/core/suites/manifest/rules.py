@@ -6,7 +6,7 @@ model or a run is checked where that is at hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from assay.core.suites.manifest.errors import Fault
@@ -15,6 +15,8 @@ from assay.core.suites.manifest.schema import (
     SCHEMA_VERSION,
     Dataset,
     DatasetSource,
+    EmbeddingConfig,
+    EmbeddingKind,
     Grader,
     GraderContract,
     Manifest,
@@ -31,8 +33,19 @@ MAX_METADATA_PAIRS = 16
 MAX_METADATA_KEY = 64
 MAX_METADATA_VALUE = 512
 
-_NEEDS_GRADER = frozenset({TaskType.SUMMARIZATION, TaskType.SEMANTIC_SIMILARITY, TaskType.LLM_JUDGE, TaskType.CUSTOM})
 _SOURCES = {DatasetSource.FILE: "file_id", DatasetSource.HUGGINGFACE: "path", DatasetSource.DATASET: "dataset_id"}
+_NEEDS_GRADER = frozenset({TaskType.LLM_JUDGE, TaskType.CUSTOM})
+_NO_EMBEDDING_USE = (
+    "prompt_template", "target_template", "choices", "output_extraction", "grader", "fewshot", "num_fewshot",
+)  # fmt: skip
+_AUXILIARY_DATASETS = ("train_dataset", "corpus_dataset", "qrels_dataset", "top_ranked_dataset")
+_NEEDED_DATASETS: Mapping[EmbeddingKind, tuple[str, ...]] = {
+    EmbeddingKind.STS: (),
+    EmbeddingKind.CLASSIFICATION: ("train_dataset",),
+    EmbeddingKind.MULTILABEL_CLASSIFICATION: ("train_dataset",),
+    EmbeddingKind.RETRIEVAL: ("corpus_dataset", "qrels_dataset"),
+    EmbeddingKind.RERANKING: ("corpus_dataset", "qrels_dataset", "top_ranked_dataset"),
+}
 _HUGGINGFACE_ONLY = ("name", "split", "revision", "data_files")
 
 
@@ -82,6 +95,18 @@ def _task_faults(task: Task) -> Iterator[Fault]:
     yield from syntax_faults(task)
 
 
+def _embedding_faults(task: Task, config: EmbeddingConfig) -> Iterator[Fault]:
+    for name in _NO_EMBEDDING_USE:
+        if getattr(task, name):
+            yield Fault(name, "has no effect on an embedding task, whose kind says how it is scored; remove it")
+    needed = _NEEDED_DATASETS[config.kind]
+    for name in _AUXILIARY_DATASETS:
+        if name in needed and getattr(config, name) is None:
+            yield Fault(f"embedding.{name}", f"is required by the kind '{config.kind}'")
+        elif name not in needed and getattr(config, name) is not None:
+            yield Fault(f"embedding.{name}", f"is not used by the kind '{config.kind}'; remove it")
+
+
 def _under(path: str, faults: Iterable[Fault]) -> Iterator[Fault]:
     for fault in faults:
         yield Fault(f"{path}.{fault.path}" if fault.path else path, fault.reason)
@@ -101,6 +126,8 @@ def _type_faults(task: Task) -> Iterator[Fault]:
     if task.type is TaskType.EMBEDDING:
         if task.embedding is None:
             yield Fault("embedding", "is required by an embedding task; give at least its kind")
+        else:
+            yield from _embedding_faults(task, task.embedding)
     elif task.embedding is not None:
         yield Fault("embedding", f"is used by embedding tasks only; remove it or change the type '{task.type}'")
     if task.type is TaskType.TRANSCRIPTION:

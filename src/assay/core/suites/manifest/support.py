@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from assay.core.suites.manifest.errors import Fault, UnsupportedManifestError
-from assay.core.suites.manifest.schema import DatasetSource, Manifest, Task, TaskType, task_datasets
+from assay.core.suites.manifest.schema import DatasetSource, Manifest, Task, task_datasets
 
 
 class UnsupportedPart(NamedTuple):
@@ -41,8 +41,6 @@ def refuse_unsupported(manifest: Manifest) -> None:
 
 
 def _unsupported_in(task: Task) -> Iterator[UnsupportedPart]:
-    if task.type in (TaskType.TRANSCRIPTION, TaskType.EMBEDDING):
-        yield UnsupportedPart("type", f"{task.type} tasks are not available in this version")
     for path, dataset in task_datasets(task).items():
         if dataset.effective_source is DatasetSource.HUGGINGFACE:
             yield UnsupportedPart(

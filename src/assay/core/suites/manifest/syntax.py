@@ -11,6 +11,8 @@ from contextlib import suppress
 from assay.core.suites.manifest.errors import Fault
 from assay.core.suites.manifest.judges import judge_metric_faults
 from assay.core.suites.manifest.schema import (
+    EmbeddingConfig,
+    EmbeddingKind,
     Grader,
     GraderContract,
     GraderExecution,
@@ -27,8 +29,13 @@ from assay.core.suites.manifest.schema import (
 )
 from assay.sandbox import EntryPoint, Program, SandboxCodeError, check_program
 from assay.scoring import extraction as rules
+from assay.scoring.embedding.labels import CLASSIFICATION_METRICS, MULTILABEL_METRICS
+from assay.scoring.embedding.ranking import K_VALUES, ranking_metrics
+from assay.scoring.embedding.sts import STS_METRICS
 from assay.scoring.errors import ExtractionSpecError, TemplateError, UnsupportedFamilyError
+from assay.scoring.pooling import pooled_metric_ids
 from assay.scoring.scorers import scorer_for
+from assay.scoring.similarity import SimilarityScorer
 from assay.scoring.templates import Template
 
 _LABEL_METRICS = ("accuracy", "f1_macro", "f1_micro", "f1_weighted")
@@ -132,9 +139,8 @@ def _metric_faults(task: Task) -> Iterator[Fault]:
     if task.judge is not None:
         yield from judge_metric_faults(task.judge, [metric.id for metric in task.metrics])
         return
-    try:
-        known = (*scorer_for(task.type).metric_ids, *_WHOLE_TASK_METRICS.get(task.type, ()))
-    except UnsupportedFamilyError:
+    known = _known_metrics(task)
+    if known is None:
         return
     for index, metric in enumerate(task.metrics):
         if metric.id not in known:
@@ -143,6 +149,31 @@ def _metric_faults(task: Task) -> Iterator[Fault]:
                 f"'{metric.id}' is not a metric of {task.type} tasks without a grader; "
                 f"use one of {', '.join(known)}, or add a grader that returns it",
             )
+
+
+def _known_metrics(task: Task) -> tuple[str, ...] | None:
+    """Metrics of a task without a grader, of samples and of the whole; None when its type has no scoring of its own."""
+    if task.type is TaskType.SEMANTIC_SIMILARITY:
+        return SimilarityScorer().metric_ids
+    if task.type is TaskType.EMBEDDING:
+        return None if task.embedding is None else _protocol_metrics(task.embedding)
+    try:
+        scorer = scorer_for(task.type)
+    except UnsupportedFamilyError:
+        return None
+    return (*scorer.metric_ids, *_WHOLE_TASK_METRICS.get(task.type, ()), *pooled_metric_ids(task.type))
+
+
+def _protocol_metrics(config: EmbeddingConfig) -> tuple[str, ...]:
+    match config.kind:
+        case EmbeddingKind.STS:
+            return STS_METRICS
+        case EmbeddingKind.CLASSIFICATION:
+            return (*CLASSIFICATION_METRICS, "ap")
+        case EmbeddingKind.MULTILABEL_CLASSIFICATION:
+            return MULTILABEL_METRICS
+        case EmbeddingKind.RETRIEVAL | EmbeddingKind.RERANKING:
+            return ranking_metrics(config.k_values or K_VALUES, whole=config.kind is EmbeddingKind.RERANKING)
 
 
 def _as_reason(message: str) -> str:
