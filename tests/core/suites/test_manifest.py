@@ -279,7 +279,7 @@ WRONG = [
         "tasks[0].metrics[0].higher_is_better", "boolean", manifest(task(metrics=[{"id": "a", "higher_is_better": 1}]))
     ),
     Wrong("tasks[0].output_extraction", "'type'", extraction()),
-    Wrong("tasks[0].output_extraction", "'label_set'", extraction(type="magic")),
+    Wrong("tasks[0].output_extraction.type", "'label_set'", extraction(type="magic")),
     Wrong("tasks[0].output_extraction.pattern", "not valid", extraction(type="regex", pattern="(")),
     Wrong(
         "tasks[0].output_extraction.pattern", "repeat counts", extraction(type="regex", pattern="((a{1000}){1000}){9}")
