@@ -20,9 +20,14 @@ from tests.support.assay_process import AssayProcess, Finished, environment, run
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
-CONFIG = {"ASSAY_CONFIG": str(EXAMPLES / "assay.toml")}
+CONFIG = {
+    "ASSAY_CONFIG": str(EXAMPLES / "assay.toml"),
+    "ASSAY_HUB_FOLDER": str(EXAMPLES / "hub-dataset" / "hub"),
+}
 
 ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+LABELS = {"accuracy", *(f"{name}{kind}" for name in ("f1", "precision", "recall") for kind in ("", "_weighted"))}
+DISTANCES = {f"{kind}_{name}" for kind in ("cosine", "manhattan", "euclidean") for name in ("pearson", "spearman")}
 RANKING = ("ndcg", "map", "recall", "precision", "mrr", "hit_rate")
 MODELS = {"transcription": "simulator/transcription", "embedding": "simulator/embedding"}
 """Of the examples that no chat model can carry out."""
@@ -79,6 +84,14 @@ def counts_of(document: dict[str, Any]) -> tuple[int, int, int]:
         ("semantic-similarity/manifest.yaml", {"cosine_similarity"}),
         ("transcription/manifest.yaml", {"wer", "cer", "corpus_wer", "corpus_cer"}),
         ("embedding/manifest.yaml", {f"{family}_at_{k}" for family in RANKING for k in (1, 3, 10)}),
+        ("embedding-sts/manifest.yaml", {*DISTANCES, "cosine_similarity"}),
+        ("embedding-classification/manifest.yaml", LABELS),
+        ("embedding-multilabel/manifest.yaml", {"lrap", "accuracy", "f1", "hamming"}),
+        (
+            "embedding-reranking/manifest.yaml",
+            {"map", "mrr", *(f"{family}_at_{k}" for family in RANKING for k in (1, 3))},
+        ),
+        ("hub-dataset/manifest.yaml", {"exact_match", "f1"}),
         ("summarization/manifest.yaml", {*ROUGE, "bleu", "chrf", "corpus_bleu", "corpus_chrf"}),
         ("custom-grader/manifest.yaml", {"recall", "precision"}),
         ("batch-grader/manifest.yaml", {"hit", "mean_by_bird"}),
@@ -92,7 +105,7 @@ def counts_of(document: dict[str, Any]) -> tuple[int, int, int]:
 )
 async def test_example(server: AssayProcess, name: str, metrics: set[str]) -> None:
     data = ("--data", str(EXAMPLES / "qa/harbour.jsonl")) if name.startswith("qa/") else ()
-    model = MODELS.get(name.partition("/")[0], "simulator/strong")
+    model = MODELS.get(re.split("[-/]", name)[0], "simulator/strong")
     ran = await run_assay("run", str(EXAMPLES / name), *data, "--model", model, "--json", home=server.home)
     assert ran.exit_code == 0, ran.err
     total, completed, _ = counts_of(ran.json)
