@@ -243,6 +243,36 @@ async def test_interrupted_run_is_cancelled_and_continued(server: AssayProcess, 
     assert listed.json[0]["id"] == found[1]
 
 
+async def test_labels_of_a_run(server: AssayProcess, folder: Path) -> None:
+    ran = await run_in(server, folder, "--data", str(folder / "rows.jsonl"), "--output", str(folder), "--json")
+    assert ran.exit_code == 0, ran.err
+    samples = [json.loads(line)["id"] for line in (folder / "samples.jsonl").read_text().splitlines()]
+    labels = folder / "labels.jsonl"
+    rows = [
+        {
+            "sample_id": samples[0],
+            "metric": "polite",
+            "value": "pass",
+            "labeler": "anna",
+            "note": "Short, but kind.",
+        },
+        {"sample_id": samples[1], "metric": "polite", "value": 0, "labeler": "ben"},
+    ]
+    labels.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    first = await run_assay("labels", "import", str(labels), home=server.home)
+    assert (first.exit_code, first.out) == (0, "2 labels: 2 new, 0 replaced.\n"), first.err
+    again = await run_assay("labels", "import", str(labels), "--json", home=server.home)
+    assert (again.json["created"], again.json["replaced"]) == (0, 2)
+    theirs = await run_assay("labels", "list", "--labeler", "ben", "--metric", "polite", "--json", home=server.home)
+    assert [(label["value"], label["note"]) for label in theirs.json] == [(0.0, None)]
+    shown = await run_assay("labels", "list", "--kind", "sample", home=server.home)
+    assert re.search(r"polite +1 +anna +Short, but kind\.", shown.out)
+    labels.write_text('{"event_id": "00000000-0000-4000-8000-000000000001", "metric": "polite", "value": 1}\n')
+    refused = await run_assay("labels", "import", str(labels), home=server.home)
+    assert refused.exit_code == 2
+    assert "no such event" in refused.err
+
+
 async def test_runs_in_a_wrong_state_are_left_alone(server: AssayProcess, folder: Path) -> None:
     ran = await run_in(server, folder, "--data", str(folder / "rows.jsonl"), "--json")
     run_id = ran.json["run"]["id"]
