@@ -110,12 +110,15 @@ async def test_doctor_finds_every_broken_part(home: Path) -> None:
         "ASSAY_TEMPORAL_ADDRESS": "127.0.0.1:9",
         "ASSAY_FILES_URL": "ftp://somewhere",
         "ASSAY_SECRET_KEY": "short",
+        "ASSAY_HUB_FOLDER": str(home / "absent"),
     }
     found = await run_assay("doctor", "--json", home=home, variables=variables)
     assert found.exit_code == 1
     assert "hidden-password" not in found.out + found.err
     failed = {check["name"]: check for check in found.json["checks"] if check["status"] == "failed"}
-    assert set(failed) == {"home", "secret key", "files", "postgres", "schema", "clock", "temporal", "models"}
+    broken = {"home", "secret key", "files", "datasets", "postgres", "schema", "clock", "temporal", "models"}
+    assert set(failed) == broken
+    assert "ASSAY_HUB_FOLDER" in failed["datasets"]["advice"]
     assert "chmod 600" in failed["home"]["advice"]
     assert "ASSAY_DATABASE_URL" in failed["postgres"]["advice"]
     assert "ASSAY_TEMPORAL_ADDRESS" in failed["temporal"]["advice"]

@@ -18,6 +18,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.service import RPCError
 
 from assay.cli.connecting import Services, known_secret_key, open_services, require_migrated
+from assay.core.datasets.hub.process import has_extra
 from assay.core.files.store import UnsupportedFileStoreError, open_file_store
 from assay.db import migrate
 from assay.db.engine import async_url, open_engine, session_factory
@@ -78,6 +79,7 @@ async def examine(settings: Settings) -> list[Check]:
         await _check("secret key", lambda: _check_secret_key(settings, home)),
         await _check("files", lambda: _check_files(settings, home)),
         await _check("sandbox", _check_sandbox),
+        await _check("datasets", lambda: _check_datasets(settings)),
     ]
     return [*checks, *await _examine_services(settings, home)]
 
@@ -135,6 +137,15 @@ async def _check_secret_key(settings: Settings, home: AssayHome) -> str:
         return "none yet; the first start makes one"
     SecretBox(key)
     return "from ASSAY_SECRET_KEY" if settings.core.secret_key is not None else f"in {home.secret_key_file}"
+
+
+async def _check_datasets(settings: Settings) -> str:
+    folder = settings.hub.folder
+    if folder is not None and not await asyncio.to_thread(folder.is_dir):
+        raise FoundProblemError(f"there is no folder {folder}", "Correct ASSAY_HUB_FOLDER.")
+    if not has_extra():
+        return "the extra `hf` is not installed: no Hugging Face datasets, no Parquet"
+    return f"Hugging Face datasets of {settings.hub.url if folder is None else folder}, and Parquet"
 
 
 async def _check_files(settings: Settings, home: AssayHome) -> str:

@@ -21,6 +21,11 @@ _LONGEST_LINE = 16 * 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
 
 
+def has_extra() -> bool:
+    """Whether the libraries that read Hugging Face datasets are installed."""
+    return find_spec("pyarrow") is not None and find_spec("datasets") is not None
+
+
 class RowProcess:
     """A started process.
 
@@ -87,8 +92,9 @@ async def row_process(folder: Path, request: Mapping[str, Any]) -> AsyncGenerato
     Raises:
         MissingExtraError: The libraries that it needs are not installed.
     """
-    if find_spec("pyarrow") is None or (request["mode"] == "hub" and find_spec("datasets") is None):
-        raise MissingExtraError("Parquet files" if request["mode"] == "parquet" else "Hugging Face datasets")
+    is_parquet = request["mode"] == "parquet"
+    if not has_extra() and not (is_parquet and find_spec("pyarrow") is not None):
+        raise MissingExtraError("Parquet files" if is_parquet else "Hugging Face datasets")
     work = folder / "work"
     await asyncio.to_thread(work.mkdir)
     await asyncio.to_thread((folder / "request.json").write_text, json.dumps(request))

@@ -100,7 +100,9 @@ def _close_doors() -> None:
     sys.addaudithook(refuse)
     if sys.platform != "win32":
         limits = import_module("resource")
-        limits.setrlimit(limits.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+        _, hard = limits.getrlimit(limits.RLIMIT_DATA)
+        most = MEMORY_BYTES if hard == limits.RLIM_INFINITY else min(MEMORY_BYTES, hard)
+        limits.setrlimit(limits.RLIMIT_DATA, (most, most))
 
 
 def _wait_for_files() -> None:

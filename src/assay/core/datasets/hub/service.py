@@ -16,9 +16,12 @@ from assay.core.datasets.hub.process import row_process, save
 from assay.core.datasets.hub.types import HubAccess, HubPart
 from assay.outbound.client import GuardedClient
 
+MAX_READERS = 2
+"""Reading processes at a time: each may take gigabytes, and a worker prepares up to a hundred runs at once."""
+
 
 class HubReader:
-    """Reads rows.
+    """Reads rows, of a few datasets at a time.
 
     Args:
         access: Where datasets are.
@@ -28,6 +31,7 @@ class HubReader:
     def __init__(self, access: HubAccess, client: GuardedClient) -> None:
         self._access = access
         self._client = client
+        self._places = asyncio.Semaphore(MAX_READERS)
 
     async def read(self, part: HubPart, *, max_rows: int, pin: Pin) -> list[dict[str, Any]]:
         """The first rows of a part of a dataset.
@@ -83,7 +87,8 @@ class HubReader:
     async def _bounded(self, what: str) -> AsyncGenerator[None]:
         seconds = self._access.timeout_seconds
         try:
-            async with asyncio.timeout(seconds):
+            # Waiting for a place does not count.
+            async with self._places, asyncio.timeout(seconds):
                 yield
         except TimeoutError as error:
             raise HubTooLargeError(
