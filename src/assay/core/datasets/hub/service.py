@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ from assay.core.datasets.hub.errors import HubTooLargeError
 from assay.core.datasets.hub.places import Pin, Place, open_folder, open_hub
 from assay.core.datasets.hub.process import row_process, save
 from assay.core.datasets.hub.types import HubAccess, HubPart
+from assay.core.datasets.hub.workplace import work_folder
 from assay.outbound.client import GuardedClient
 
 MAX_READERS = 2
@@ -49,7 +48,7 @@ class HubReader:
             HubUnavailableError: The hub does not answer.
             DatasetRowError, EmptyDatasetError: A row is out of bounds, or there is none.
         """
-        async with self._bounded(part.label), _folder() as folder:
+        async with self._bounded(part.label), work_folder() as folder:
             place = await self._place(part, pin, folder / "repository")
             request = {
                 "mode": "hub",
@@ -70,7 +69,7 @@ class HubReader:
         Raises:
             MissingExtraError, HubDatasetError, HubTooLargeError, DatasetRowError, EmptyDatasetError: As ``read``.
         """
-        async with self._bounded("the file"), _folder() as folder:
+        async with self._bounded("the file"), work_folder() as folder:
             path = folder / "rows.parquet"
             request = {"mode": "parquet", "root": str(folder), "file": str(path), "max_rows": max_rows}
             async with row_process(folder, request) as process:
@@ -94,12 +93,3 @@ class HubReader:
             raise HubTooLargeError(
                 f"{what} was not read within {seconds:g} seconds; take less of it, or raise ASSAY_HUB_TIMEOUT_SECONDS"
             ) from error
-
-
-@asynccontextmanager
-async def _folder() -> AsyncGenerator[Path]:
-    path = await asyncio.to_thread(lambda: Path(tempfile.mkdtemp(prefix="assay-rows-")).resolve())
-    try:
-        yield path
-    finally:
-        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
