@@ -65,6 +65,11 @@ class Jobs:
         async with transaction(self.evals.runtime.sessions) as session:
             await service.update_job(session, self.principal, job_id, values)
 
+    async def delete(self, job_id: UUID) -> None:
+        """Delete a job as its owner does."""
+        async with transaction(self.evals.runtime.sessions) as session:
+            await service.delete_job(session, self.principal, job_id)
+
     async def get(self, job_id: UUID) -> JobRow:
         """The job as it is."""
         async with self.evals.runtime.sessions() as session:

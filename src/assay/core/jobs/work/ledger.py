@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.jobs.models import JobRow, JobStepRow
 from assay.core.jobs.types import JobStatus
@@ -88,6 +89,7 @@ class Ledger:
         self._ready: dict[str, dict[str, Any]] = {}
         # Held by whoever writes: what `_ready` holds must not be written by two at once.
         self._writing = asyncio.Lock()
+        self._stopped = False
         self._successes: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
 
@@ -143,6 +145,8 @@ class Ledger:
         )
 
     def _check(self, model: str) -> None:
+        if self._stopped:
+            raise JobStoppedError
         if self.budget_usd is not None and self.spent_usd >= self.budget_usd:
             raise BudgetReachedError(self.spent_usd, self.budget_usd)
         if self._failures[model] >= HOPELESS_AFTER and not self._successes[model]:
@@ -173,22 +177,37 @@ class Ledger:
 
     async def _write(self, ready: Mapping[str, dict[str, Any]]) -> None:
         async with transaction(self.sessions) as session:
-            # The lock makes cancellations and steps take turns, so none is recorded after the job has ended.
+            # The lock makes cancellations and steps take turns.
             job = (await session.scalars(select(JobRow).where(JobRow.id == self.job_id).with_for_update())).one()
-            ended = JobStatus(job.status).is_terminal or job.deleted_at is not None
-            if ended or job.execution != self.execution:
-                raise JobStoppedError
-            statement = insert(JobStepRow).values(list(ready.values())).on_conflict_do_nothing()
-            new = set(await session.scalars(statement.returning(JobStepRow.key)))
-            job.spent_usd += sum((ready[key]["cost_usd"] or Decimal(0) for key in new), Decimal(0))
-            written = {key: ready[key]["outcome"] for key in new}
-            if len(new) < len(ready):
-                known = select(JobStepRow).where(JobStepRow.job_id == self.job_id, JobStepRow.key.in_(ready))
-                written |= {row.key: row.outcome for row in await session.scalars(known)}
+            if job.execution == self.execution:
+                written = await self._insert(session, job, ready)
+            else:
+                # Whoever has the job now asks for itself; what was paid was paid all the same.
+                job.spent_usd += _cost(ready.values())
+                written = {}
+        ended = JobStatus(job.status).is_terminal or job.deleted_at is not None
+        self._stopped = ended or job.execution != self.execution
         self.spent_usd = job.spent_usd
         self._steps |= written
         for key in ready:
             del self._ready[key]
+        if self._stopped:
+            raise JobStoppedError
+
+    async def _insert(self, session: AsyncSession, job: JobRow, ready: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        """What is on record of the steps from now on. Answers that come in after the job was stopped are kept, too."""
+        statement = insert(JobStepRow).values(list(ready.values())).on_conflict_do_nothing()
+        new = set(await session.scalars(statement.returning(JobStepRow.key)))
+        job.spent_usd += _cost(ready.values())
+        written = {key: ready[key]["outcome"] for key in new}
+        if len(new) < len(ready):
+            known = select(JobStepRow).where(JobStepRow.job_id == self.job_id, JobStepRow.key.in_(ready))
+            written |= {row.key: row.outcome for row in await session.scalars(known)}
+        return written
+
+
+def _cost(steps: Iterable[Mapping[str, Any]]) -> Decimal:
+    return sum((step["cost_usd"] or Decimal(0) for step in steps), Decimal(0))
 
 
 async def complete_all(steps: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -202,4 +221,7 @@ async def complete_all(steps: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     finally:
         for task in tasks:
             task.cancel()
+        if tasks:
+            # What is cancelled gives its connections back before anybody goes on.
+            await asyncio.wait(tasks)
     return [task.result() for task in tasks]
