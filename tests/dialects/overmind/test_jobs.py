@@ -10,9 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from tests.dialects.overmind.conftest import Caller
 
-from assay.kit.ids import new_id
-
-MISSING = str(uuid4())
+MISSING = "6a387366-9252-426c-bedd-6cbade667e08"
 
 
 @pytest.fixture
@@ -179,14 +177,15 @@ async def test_d_projects_do_not_see_each_other(caller: Caller, stranger: Caller
     ):
         await caller.ok("GET", path)
         assert (await stranger.refused(404, "GET", path))["detail"] == "Not found."
-    for path, body, field in (
+    wanted: tuple[tuple[str, dict[str, Any], str], ...] = (
         ("/jobs/", {"agent": agent["id"]}, "agent"),
         ("/jobs/", {"project": await caller.project()}, "project"),
         ("/job-iterations/", {"job": job["id"], "iteration_name": "a"}, "job"),
         ("/prompts/", {"agent": agent["id"]}, "agent"),
         ("/datasets/", {"agent": agent["id"], "datapoints": []}, "agent"),
         ("/agents/", {"name": "a", "slug": "a", "project": await caller.project()}, "project"),
-    ):
+    )
+    for path, body, field in wanted:
         assert list(await stranger.refused(400, "POST", path, body)) == [field]
     assert (await stranger.ok("GET", f"/job-iterations/?job={job['id']}"))["count"] == 0
 
@@ -341,7 +340,7 @@ async def test_changes_move_the_time_of_change(caller: Caller, job: dict[str, An
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
-@pytest.mark.parametrize("job_id", [str(new_id()), "x", "0" * 31])
+@pytest.mark.parametrize("job_id", [MISSING, "x", "0" * 31])
 async def test_jobs_that_are_not_there(caller: Caller, method: str, job_id: str) -> None:
     body = await caller.refused(404, method, f"/jobs/{job_id}/", {} if method != "GET" else None)
 
