@@ -75,7 +75,19 @@ async def _carry_out(job: JobRow, ledger: Ledger) -> None:
 
     target = Target.load(await ledger.once("target", look))
     work = Work(job, parameters, target, ledger)
-    await PROGRAMS[JobKind(job.kind)](work)
+
+    async def tell() -> bool:
+        await work.log(target.left_out, level="warning")
+        return True
+
+    if target.left_out:
+        await ledger.once("left out", tell)
+    try:
+        await PROGRAMS[JobKind(job.kind)](work)
+    except JobFaultError as fault:
+        if not target.left_out or fault.code not in (FaultCode.NOT_ENOUGH_DATA, FaultCode.NO_TARGET):
+            raise
+        raise JobFaultError(fault.code, f"{fault.message} {target.left_out}") from fault
     await work.write({"status": JobStatus.COMPLETED.value}, result={"spent_usd": float(ledger.spent_usd)})
 
 

@@ -98,6 +98,13 @@ class Target:
     dataset: str | None = None
     """Where the cases come from."""
     cases: Sequence[Case] = field(default_factory=tuple[Case, ...])
+    unusable: int = 0
+    """Items of the dataset that have no input, and so are no cases."""
+
+    @property
+    def left_out(self) -> str:
+        """A sentence on items that are no cases; empty if there are none."""
+        return f"{self.unusable} items without an input were left out." if self.unusable else ""
 
     @property
     def code_without_cases(self) -> FaultCode:
@@ -138,7 +145,9 @@ async def read_target(session: AsyncSession, job: JobRow, parameters: Parameters
     """
     agent = await _find_agent(session, job)
     dataset_id = parameters.dataset or (None if agent is None else agent.active_dataset_id)
-    cases = await _read_cases(session, job, agent, dataset_id, parameters)
+    items = await _read_cases(session, job, agent, dataset_id, parameters)
+    cases = tuple(case for case in items if case.input not in (None, ""))
+    unusable = len(items) - len(cases)
     prompt = await _read_prompt(session, job, agent, parameters)
     if agent is None:
         return Target(
@@ -146,6 +155,7 @@ async def read_target(session: AsyncSession, job: JobRow, parameters: Parameters
             prompt=prompt,
             dataset=None if dataset_id is None else str(dataset_id),
             cases=cases,
+            unusable=unusable,
         )
     return Target(
         agent=str(agent.id),
@@ -162,6 +172,7 @@ async def read_target(session: AsyncSession, job: JobRow, parameters: Parameters
         active_dataset=None if agent.active_dataset_id is None else str(agent.active_dataset_id),
         dataset=None if dataset_id is None else str(dataset_id),
         cases=cases,
+        unusable=unusable,
     )
 
 
@@ -198,8 +209,8 @@ async def _read_cases(
 def _blob_cases(blob: Any) -> tuple[Case, ...]:
     """The cases that an agent itself carries: an array, or an object with one under ``cases`` (O§2.3)."""
     listed = as_object(blob).get("cases", blob)
-    rows = [as_object(row) for row in cast("list[Any]", listed)] if isinstance(listed, list) else []
-    return tuple(Case(row.get("input"), row.get("expected_output")) for row in rows if row)[:MAX_CASES]
+    rows = cast("list[Any]", listed)[:MAX_CASES] if isinstance(listed, list) else []
+    return tuple(Case(as_object(row).get("input"), as_object(row).get("expected_output")) for row in rows)
 
 
 async def _read_prompt(session: AsyncSession, job: JobRow, agent: TargetAgentRow | None, parameters: Parameters) -> str:
