@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import func, select
 from tests.support.evals import Evals, kill, spawn_worker
 from tests.support.gates import open_gates
-from tests.support.jobs import BASELINE, BETTER, JUDGE, MODEL, Jobs, points, provider_reply
+from tests.support.jobs import BASELINE, BETTER, JUDGE, MODEL, STRONG, Jobs, points, provider_reply
 from tests.support.waiting import eventually
 
 from assay.core.datasets.models import DatasetItemRow, DatasetRow
@@ -33,7 +33,6 @@ pytestmark = pytest.mark.timeout(300)
 
 PATIENCE = 60
 SEED = 3
-STRONG = "openai/strong"
 CASES = points(80)
 INPUTS = [{"input": row["input"]} for row in points(30)]
 OUTPUTS = [{"input": f"q{n}", "details": {"output": f"a{n}"}} for n in range(30)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -12,18 +11,14 @@ import pytest
 from sqlalchemy import func, select
 from temporalio.client import WorkflowExecutionStatus
 from tests.support.evals import Evals, working
-from tests.support.jobs import ANALYZER, JUDGE, MODEL, Jobs, points, provider_reply
+from tests.support.jobs import JUDGE, STRONG, Jobs, points, provider_reply
 from tests.support.waiting import eventually
 
 from assay.core.jobs.models import JobStepRow
 from assay.core.jobs.work.ledger import CONCURRENCY
-from assay.db.session import transaction
-from assay.gateway.config import ModelConfig, PricesConfig
-from assay.gateway.repository import save_model
 
 PATIENCE = 50
 CANCEL_SECONDS = 5
-STRONG = "openai/strong"
 CRITERIA = {"evaluation_criteria": {"correctness": ["It is right."]}}
 OUTPUTS = [{"input": f"q{n}", "details": {"output": f"a{n}"}} for n in range(40)]
 INPUTS = [{"input": row["input"]} for row in points(40)]
@@ -171,7 +166,7 @@ async def test_a_deleted_job_is_let_go(jobs: Jobs, provider: Provider) -> None:
 
 @each_kind
 async def test_a_job_stops_at_its_budget_and_goes_on_with_more(jobs: Jobs, provider: Provider, case: Kind) -> None:
-    await set_prices(jobs)
+    await jobs.set_prices()
     await jobs.agent(case.rows, **CRITERIA)
 
     job_id = await jobs.start(
@@ -196,13 +191,3 @@ async def test_a_job_stops_at_its_budget_and_goes_on_with_more(jobs: Jobs, provi
     assert (job.status, job.paused_reason, "paused" in result) == ("completed", None, False)
     assert provider.asked == await recorded(jobs, job_id), "nothing is asked twice"
     assert job.spent_usd == sum(provider.tokens) == result["spent_usd"]
-
-
-async def set_prices(jobs: Jobs) -> None:
-    """Let each token of output cost a dollar, whoever makes it."""
-    prices = PricesConfig(input=Decimal(0), output=Decimal(1_000_000))
-    async with transaction(jobs.evals.runtime.sessions) as session:
-        for model in (MODEL, STRONG, ANALYZER, JUDGE):
-            config = ModelConfig(provider="openai", upstream=model.partition("/")[2], prices=prices)
-            await save_model(session, model, config=config, roles=())
-    await jobs.evals.runtime.gateway.catalog.refresh(force=True)

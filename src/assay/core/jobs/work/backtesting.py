@@ -57,7 +57,8 @@ def _check_baseline(model: str, tried: Sequence[_Tried]) -> None:
     """Raise ``JobFaultError`` when there is nothing to compare with."""
     answered = [grade for answer, grade in tried if answer.ok]
     if not answered:
-        raise JobFaultError(FaultCode.NO_MODEL, f"The current model {model} answered nothing.")
+        error = next((answer.error for answer, _ in tried if answer.error), "there is nothing to answer.")
+        raise JobFaultError(FaultCode.NO_MODEL, f"The current model {model} answered nothing: {error}")
     if all(grade.score is None for grade in answered):
         raise JobFaultError(
             FaultCode.NOT_ENOUGH_DATA,
@@ -89,7 +90,7 @@ async def _prepare(work: Work) -> tuple[list[Lane], Grader, Sequence[int]]:
         grader = choose_grader(work.ledger, target, judge_model=judge, timeout_seconds=timeout)
         calls.append((judge, ModelRole.JUDGE, len(cases) * len(models)))
     await work.estimate(calls)
-    return [Lane(model, target.prompt) for model in models], grader, cases
+    return [Lane(model, target.prompt, target.function) for model in models], grader, cases
 
 
 def _measure(model: str, tried: Sequence[_Tried]) -> ModelResult:

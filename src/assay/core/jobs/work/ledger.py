@@ -20,10 +20,12 @@ from assay.core.jobs.types import JobStatus
 from assay.core.jobs.work.faults import BudgetReachedError, FaultCode, JobFaultError, JobStoppedError
 from assay.db.engine import SessionFactory
 from assay.db.session import transaction
+from assay.gateway.errors import UnknownModelError
 from assay.gateway.gateway import Gateway
-from assay.gateway.types import ModelRequest
+from assay.gateway.types import ModelRequest, ModelRole, Usage
 from assay.kit.clock import utc_now
 from assay.kit.errors import DomainError
+from assay.sandbox import Sandbox
 
 T = TypeVar("T")
 
@@ -65,6 +67,7 @@ class Ledger:
         execution: Which one; what belongs to an earlier one is refused.
         budget_usd: What all calls of the job may cost together; None for no ceiling. Calls in flight when it is
             reached are still paid, so it is passed by ten calls at most.
+        sandbox: Runs agents that are code; None where there is none.
     """
 
     def __init__(
@@ -75,12 +78,14 @@ class Ledger:
         job_id: UUID,
         execution: int,
         budget_usd: Decimal | None = None,
+        sandbox: Sandbox | None = None,
     ) -> None:
         self.sessions = sessions
         self.gateway = gateway
         self.job_id = job_id
         self.execution = execution
         self.budget_usd = budget_usd
+        self.sandbox = sandbox
         self.spent_usd = Decimal(0)
         self.unpriced = 0
         """Calls whose price is not known."""
@@ -106,6 +111,36 @@ class Ledger:
         if key not in self._steps:
             await self._record(key, await compute(), failed=False, cost=None)
         return self._steps[key]
+
+    async def settle(self, key: str, compute: Callable[[], Awaitable[Answer]]) -> Answer:
+        """An answer that is put together from other steps, recorded like that of a model, its cost being theirs.
+
+        Raises:
+            JobStoppedError: The job was cancelled, deleted or handed to somebody else.
+        """
+        if key not in self._steps:
+            answer = await compute()
+            await self._record(key, asdict(answer), failed=not answer.ok, cost=None)
+        return Answer(**self._steps[key])
+
+    async def check_price(self, model: str, role: ModelRole = ModelRole.CANDIDATE) -> str:
+        """The catalog's id of a model, once it is sure that it can be paid for.
+
+        Raises:
+            JobFaultError: There is no such model, or a budget and no price.
+        """
+        try:
+            price = await self.gateway.price(model, Usage(1_000_000, 1_000_000), role)
+            found = self.gateway.catalog.resolve(model, role).id
+        except UnknownModelError as error:
+            raise JobFaultError(FaultCode.NO_MODEL, error.message) from error
+        if price is None and self.budget_usd is not None:
+            raise JobFaultError(
+                FaultCode.UNPRICED_MODEL,
+                f"The job has a budget, and the price of {found} is not known. Give it prices under [models] in "
+                "assay.toml, or leave budget_usd out.",
+            )
+        return found
 
     async def ask(self, key: str, request: ModelRequest) -> Answer:
         """What a model answers, or how it failed.

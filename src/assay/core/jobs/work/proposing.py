@@ -13,8 +13,10 @@ from typing import Final
 from assay.core.jobs.work.answering import generation
 from assay.core.jobs.work.job import Work
 from assay.core.jobs.work.ledger import Answer, complete_all
+from assay.core.jobs.work.programs import find_program
 from assay.core.jobs.work.target import as_text
 from assay.gateway.types import Message, ModelRequest, ModelRole
+from assay.sandbox import SandboxCodeError, is_module
 from assay.scoring.judge.objects import MAX_REPLY_CHARACTERS, find_objects
 from assay.scoring.optimization import Brief, Proposal
 
@@ -38,6 +40,12 @@ placeholders such as {{name}} exactly as they are. Change only what helps.
 Reply with one JSON object and nothing else: {"diagnosis": "<why, in a sentence or two>", "change": "<what you \
 changed, in one sentence>", "prompt": "<the whole new prompt>"}"""
 
+_CODE: Final = """
+
+The prompt of this application is a Python program: keep its function `{function}` and the parameters that it takes. \
+It runs in a sandbox with the pure modules of the standard library only, and asks models through ctx.responses_create. \
+Never let it write answers down that it should find out."""
+
 
 async def propose(work: Work, brief: Brief, *, model: str, outputs: Sequence[str], width: int) -> list[Proposal]:
     """Ask for proposals.
@@ -52,10 +60,11 @@ async def propose(work: Work, brief: Brief, *, model: str, outputs: Sequence[str
     told = _describe(work, brief, outputs)
     count = max(0, min(width, MAX_WIDTH))
     answers = await complete_all(_ask(work, brief.round, number, told, model) for number in range(count))
-    proposals = [proposal for answer in answers if (proposal := read_proposal(answer.text)) is not None]
+    found = (read_proposal(answer.text) for answer in answers)
+    proposals = [proposal for proposal in found if proposal is not None and _is_of_use(work, proposal)]
     if len(proposals) < count:
         faults = [answer.error for answer in answers if answer.error]
-        reason = faults[0] if faults else "its replies hold no JSON object with a prompt"
+        reason = faults[0] if faults else "its replies hold no JSON object with a prompt that can be run"
         lost = count - len(proposals)
         await work.log(f"Round {brief.round}: {lost} of {count} proposals could not be had: {reason}", level="warning")
     return proposals
@@ -74,11 +83,22 @@ def read_proposal(reply: str) -> Proposal | None:
     return None
 
 
+def _is_of_use(work: Work, proposal: Proposal) -> bool:
+    """Whether a proposal is of the kind that it is to replace, and if it is a program, one that can be run."""
+    try:
+        is_program = find_program(proposal.prompt, work.target.function) is not None
+    except SandboxCodeError:
+        return False
+    return is_program == is_module(work.target.prompt)
+
+
 async def _ask(work: Work, number: int, place: int, told: str, model: str) -> Answer:
     focus = _FOCUSES[place % len(_FOCUSES)]
+    target = work.target
+    system = _SYSTEM + (_CODE.format(function=target.function) if is_module(target.prompt) else "")
     request = ModelRequest(
         model=model,
-        messages=(Message("system", _SYSTEM), Message("user", f"{told}\n\nThis time, attend to {focus}.")),
+        messages=(Message("system", system), Message("user", f"{told}\n\nThis time, attend to {focus}.")),
         generation=generation(work.parameters.timeout_seconds),
         role=ModelRole.JUDGE,
     )

@@ -17,6 +17,7 @@ from assay.core.jobs.work.inference import run_inference
 from assay.core.jobs.work.job import Work
 from assay.core.jobs.work.judging import judge_outputs
 from assay.core.jobs.work.ledger import Ledger
+from assay.core.jobs.work.programs import check_code
 from assay.core.jobs.work.rows import add_to_result
 from assay.core.jobs.work.target import Target, read_parameters, read_target
 from assay.core.jobs.work.tuning import tune_prompt
@@ -26,6 +27,7 @@ from assay.db.faults import is_transient
 from assay.db.session import transaction
 from assay.gateway.gateway import Gateway
 from assay.kit.clock import utc_now
+from assay.sandbox import Sandbox
 
 WATCH_SECONDS: Final = 1.0
 """How often a job at work looks whether it was stopped."""
@@ -38,7 +40,9 @@ PROGRAMS: Final[Mapping[JobKind, Callable[[Work], Awaitable[None]]]] = {
 }
 
 
-async def run_job(sessions: SessionFactory, gateway: Gateway, *, job_id: UUID, execution: int) -> None:
+async def run_job(
+    sessions: SessionFactory, gateway: Gateway, *, job_id: UUID, execution: int, sandbox: Sandbox | None = None
+) -> None:
     """Carry a job out, or go on where somebody else stopped.
 
     Safe to call again after a crash at any point. Ends without a word when the job was cancelled, deleted or handed to
@@ -49,11 +53,12 @@ async def run_job(sessions: SessionFactory, gateway: Gateway, *, job_id: UUID, e
         gateway: Asks models.
         job_id: Which job.
         execution: The execution that the caller was started for.
+        sandbox: Runs agents that are code; without one such jobs fail.
     """
     job = await _begin(sessions, job_id, execution)
     if job is None:
         return
-    ledger = Ledger(sessions, gateway, job_id=job_id, execution=execution)
+    ledger = Ledger(sessions, gateway, job_id=job_id, execution=execution, sandbox=sandbox)
     try:
         await ledger.load()
         await _unless_stopped(_carry_out(job, ledger), sessions, job_id, execution)
@@ -82,6 +87,7 @@ async def _carry_out(job: JobRow, ledger: Ledger) -> None:
 
     if target.left_out:
         await ledger.once("left out", tell)
+    await check_code(ledger, target.prompt, target.function)
     try:
         await PROGRAMS[JobKind(job.kind)](work)
     except JobFaultError as fault:

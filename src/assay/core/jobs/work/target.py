@@ -41,6 +41,8 @@ class Parameters(BaseModel):
 
     dataset: UUID | None = None
     prompt_id: UUID | None = None
+    job: UUID | None = None
+    """Another job, whose ``best_agent_code`` is the prompt."""
     prompt: Annotated[str, Field(min_length=1, max_length=1_000_000)] | None = None
     models: Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(max_length=10)] = []
     judge_model: Annotated[str, Field(max_length=255)] | None = None
@@ -89,6 +91,9 @@ class Target:
     """The agent's own."""
     analyzer_model: str = ""
     prompt: str = ""
+    """For a model to read, or a program (``programs``)."""
+    function: str = "run"
+    """The entry point of a prompt that is a program."""
     criteria: Sequence[str] = ()
     output_fields: Any = None
     structure_weight: float = 20.0
@@ -164,6 +169,7 @@ async def read_target(session: AsyncSession, job: JobRow, parameters: Parameters
         model=agent.model,
         analyzer_model=job.analyzer_model or agent.analyzer_model,
         prompt=prompt,
+        function=agent.entrypoint_fn or "run",
         criteria=_criteria(agent),
         output_fields=agent.output_fields,
         structure_weight=agent.structure_weight,
@@ -216,6 +222,11 @@ def _blob_cases(blob: Any) -> tuple[Case, ...]:
 async def _read_prompt(session: AsyncSession, job: JobRow, agent: TargetAgentRow | None, parameters: Parameters) -> str:
     if parameters.prompt is not None:
         return parameters.prompt
+    if parameters.job is not None:
+        other = await session.get(JobRow, parameters.job)
+        if other is None or other.project_id != job.project_id or other.deleted_at is not None:
+            raise JobFaultError(FaultCode.NO_TARGET, f"There is no job {parameters.job} in this project.")
+        return other.best_code
     prompt = TargetPromptRow
     statement = select(prompt).where(prompt.project_id == job.project_id, prompt.deleted_at.is_(None))
     if parameters.prompt_id is not None:
@@ -227,7 +238,7 @@ async def _read_prompt(session: AsyncSession, job: JobRow, agent: TargetAgentRow
     found = (await session.scalars(statement.order_by(prompt.version.desc(), prompt.id).limit(1))).one_or_none()
     if found is None and parameters.prompt_id is not None:
         raise JobFaultError(FaultCode.NO_TARGET, f"There is no prompt {parameters.prompt_id} in this project.")
-    return "" if found is None else found.system_prompt
+    return "" if found is None else found.system_prompt or found.code
 
 
 def _criteria(agent: TargetAgentRow) -> tuple[str, ...]:

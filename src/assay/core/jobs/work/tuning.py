@@ -42,7 +42,8 @@ class _Tuning:
         return [grade.score for grade in grades]
 
     async def _grade(self, prompt: str, number: int) -> Grade:
-        lane, case = Lane(self.model, prompt), self.work.target.cases[number]
+        target = self.work.target
+        lane, case = Lane(self.model, prompt, target.function), target.cases[number]
         answer = await answer_case(
             self.work.ledger, lane, number, case, timeout_seconds=self.work.parameters.timeout_seconds
         )
