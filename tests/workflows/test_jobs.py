@@ -67,6 +67,13 @@ KINDS = [
     Kind("tuning, its candidates", "prompt_tuning", points(60), {"seed": 3}, "answer="),
     Kind("tuning, its analyzer", "prompt_tuning", points(60), {"seed": 3}, "You improve the system prompt"),
     Kind(
+        "tuning, GEPA's analyzer",
+        "prompt_tuning",
+        points(60),
+        {"seed": 3, "proposer": "gepa"},
+        "You improve the system prompt",
+    ),
+    Kind(
         "backtest, its judge",
         "model_backtesting",
         INPUTS,

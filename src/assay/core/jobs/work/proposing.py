@@ -57,9 +57,18 @@ async def propose(work: Work, brief: Brief, *, model: str, outputs: Sequence[str
         outputs: What the best prompt answered to each of the brief's training cases.
         width: How many proposals to ask for.
     """
-    told = _describe(work, brief, outputs)
+    tried = [
+        f"- {'kept' if past.kept else past.reason.value}: {past.chosen.description or '(no description)'}"
+        for past in brief.history
+        if past.chosen is not None
+    ]
+    told = _describe(work, brief.prompt, brief.train, outputs)
+    told += f"\n\nTried before:\n{chr(10).join(tried[-8:]) or '- nothing'}"
     count = max(0, min(width, MAX_WIDTH))
-    answers = await complete_all(_ask(work, brief.round, number, told, model) for number in range(count))
+    answers = await complete_all(
+        _ask(work, brief.round, number, f"{told}\n\nThis time, attend to {_FOCUSES[number % len(_FOCUSES)]}.", model)
+        for number in range(count)
+    )
     found = (read_proposal(answer.text) for answer in answers)
     proposals = [proposal for proposal in found if proposal is not None and _is_of_use(work, proposal)]
     if len(proposals) < count:
@@ -68,6 +77,39 @@ async def propose(work: Work, brief: Brief, *, model: str, outputs: Sequence[str
         lost = count - len(proposals)
         await work.log(f"Round {brief.round}: {lost} of {count} proposals could not be had: {reason}", level="warning")
     return proposals
+
+
+async def reflect(
+    work: Work,
+    number: int,
+    place: int,
+    *,
+    prompt: str,
+    train: Sequence[tuple[int, float | None]],
+    outputs: Sequence[str],
+    model: str,
+) -> Proposal | None:
+    """Ask for one prompt that is better than another.
+
+    Args:
+        work: The job.
+        number: Of the round.
+        place: How often the analyzer was asked in this round before.
+        prompt: To be improved.
+        train: Training cases and what the prompt's answers to them are worth.
+        outputs: These answers.
+        model: The analyzer's id in the catalog.
+
+    Returns:
+        None when there is no usable proposal; the job's log says why.
+    """
+    answer = await _ask(work, number, place, _describe(work, prompt, train, outputs), model)
+    proposal = read_proposal(answer.text)
+    if proposal is not None and _is_of_use(work, proposal):
+        return proposal
+    reason = answer.error or "its reply holds no JSON object with a prompt that can be run"
+    await work.log(f"Round {number}: a proposal could not be had: {reason}", level="warning")
+    return None
 
 
 def read_proposal(reply: str) -> Proposal | None:
@@ -93,43 +135,31 @@ def _is_of_use(work: Work, proposal: Proposal) -> bool:
 
 
 async def _ask(work: Work, number: int, place: int, told: str, model: str) -> Answer:
-    focus = _FOCUSES[place % len(_FOCUSES)]
     target = work.target
     system = _SYSTEM + (_CODE.format(function=target.function) if is_module(target.prompt) else "")
     request = ModelRequest(
         model=model,
-        messages=(Message("system", system), Message("user", f"{told}\n\nThis time, attend to {focus}.")),
+        messages=(Message("system", system), Message("user", told)),
         generation=generation(work.parameters.timeout_seconds),
         role=ModelRole.JUDGE,
     )
     return await work.ledger.ask(f"propose/{number}/{place}", request)
 
 
-def _describe(work: Work, brief: Brief, outputs: Sequence[str]) -> str:
+def _describe(work: Work, prompt: str, train: Sequence[tuple[int, float | None]], outputs: Sequence[str]) -> str:
     cases = work.target.cases
-    order = sorted(
-        range(len(brief.train)), key=lambda place: 1.0 if (score := brief.train[place][1]) is None else score
-    )
+    order = sorted(range(len(train)), key=lambda place: 1.0 if (score := train[place][1]) is None else score)
     blocks = [
         json.dumps(
             {
-                "input": cases[brief.train[place][0]].text[:_SHOWN_CHARACTERS],
+                "input": cases[train[place][0]].text[:_SHOWN_CHARACTERS],
                 "answer": outputs[place][:_SHOWN_CHARACTERS],
-                "expected": as_text(cases[brief.train[place][0]].expected)[:_SHOWN_CHARACTERS],
-                "score": brief.train[place][1],
+                "expected": as_text(cases[train[place][0]].expected)[:_SHOWN_CHARACTERS],
+                "score": train[place][1],
             },
             ensure_ascii=False,
         )
         for place in order[:_SHOWN_CASES]
     ]
-    tried = [
-        f"- {'kept' if past.kept else past.reason.value}: {past.chosen.description or '(no description)'}"
-        for past in brief.history
-        if past.chosen is not None
-    ]
     about = f"The application: {work.target.description}\n\n" if work.target.description else ""
-    return (
-        f"{about}The prompt:\n<prompt>\n{brief.prompt}\n</prompt>\n\n"
-        f"Cases, the worst first:\n{chr(10).join(blocks)}\n\n"
-        f"Tried before:\n{chr(10).join(tried[-8:]) or '- nothing'}"
-    )
+    return f"{about}The prompt:\n<prompt>\n{prompt}\n</prompt>\n\nCases, the worst first:\n{chr(10).join(blocks)}"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
@@ -21,6 +22,15 @@ from assay.core.targets.models import TargetAgentRow, TargetPromptRow
 MAX_CASES: Final = 2_000
 POLICY_LABEL: Final = "policy"
 """Label of a prompt that is no prompt but the agent's policy (O§2.6)."""
+
+
+class Proposer(StrEnum):
+    """Who thinks of prompts to try."""
+
+    ANALYZER = "analyzer"
+    """The analyzer model, asked for several prompts at once, each with another focus (``proposing``)."""
+    GEPA = "gepa"
+    """GEPA, which has the analyzer improve one prompt after the other on the training cases (``evolving``)."""
 
 
 class UploadedRow(BaseModel):
@@ -49,6 +59,7 @@ class Parameters(BaseModel):
     rows: Annotated[list[Any], Field(max_length=MAX_CASES)] | None = None
     max_items: Annotated[int, Field(ge=1, le=MAX_CASES)] | None = None
     min_items: Annotated[int, Field(ge=1, le=MAX_CASES)] = 1
+    proposer: Proposer = Proposer.ANALYZER
     patience: Annotated[int, Field(ge=0, le=1000)] = 3
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05

@@ -9,13 +9,14 @@ from uuid import UUID
 
 from assay.core.jobs.types import Decision
 from assay.core.jobs.work.answering import Lane, answer_case
+from assay.core.jobs.work.evolving import evolve
 from assay.core.jobs.work.faults import FaultCode, JobFaultError
 from assay.core.jobs.work.grading import Grade, Grader, choose_grader
 from assay.core.jobs.work.job import Work, mean_dimensions
 from assay.core.jobs.work.ledger import complete_all
-from assay.core.jobs.work.proposing import propose
+from assay.core.jobs.work.proposing import propose, reflect
 from assay.core.jobs.work.reports import report_tuning, round_text
-from assay.core.jobs.work.target import as_text
+from assay.core.jobs.work.target import Proposer, as_text
 from assay.core.targets.service import store_proposal
 from assay.core.targets.types import SuggestionStatus
 from assay.db.session import transaction
@@ -55,7 +56,18 @@ class _Tuning:
         return grade
 
     async def propose(self, brief: Brief, /) -> list[Proposal]:
-        """Ask the analyzer."""
+        """Have prompts thought of."""
+        parameters = self.work.parameters
+        if parameters.proposer is Proposer.GEPA:
+            seed = parameters.seed + brief.round
+
+            async def improve(place: int, prompt: str, train: Sequence[tuple[int, float | None]]) -> Proposal | None:
+                outputs = [self.outputs.get((prompt, case), "") for case, _ in train]
+                return await reflect(
+                    self.work, brief.round, place, prompt=prompt, train=train, outputs=outputs, model=self.analyzer
+                )
+
+            return await evolve(brief, evaluate=self.evaluate, reflect=improve, width=self.width, seed=seed)
         outputs = [self.outputs.get((brief.prompt, case), "") for case, _ in brief.train]
         return await propose(self.work, brief, model=self.analyzer, outputs=outputs, width=self.width)
 
