@@ -16,8 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from assay.dialects.posthog.capture.decoding import parse
-from assay.dialects.posthog.capture.errors import UndecodableError
+from assay.core.capture.decoding import parse
+from assay.core.capture.errors import UndecodableError
 
 MAX_VALUE_DEPTH = 32
 STATUS_ERROR = 2
