@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from assay.ui.pages import entry, home, runs, samples
+from assay.ui.pages import compare, entry, home, runs, samples, schedules, suites
 from assay.ui.rendering import ASSETS, read_asset
 
-MODULES = (entry, home, runs, samples)
+MODULES = (compare, entry, home, runs, samples, schedules, suites)
 
 
 def routes() -> list[Route]:

@@ -26,6 +26,7 @@ from assay.ui.pages.sampling import list_page, read_filter
 PAGE = 30
 MAX_LIVE_SUMS = 200_000
 """Settled samples up to which the cost of a run under way is summed up each second."""
+MAX_DISTRIBUTIONS = 6
 ANCHOR_SECONDS = 10
 """The rate of a run is that of about so many seconds."""
 pages = Pages()
@@ -101,7 +102,7 @@ async def show_run(visit: Visit) -> Response:
         task_ids=list(run.config.task_ids or tasks),
         metric_names=sorted({row.metric for row in metrics}),
         statuses=[SampleStatus.COMPLETED, SampleStatus.FAILED, SampleStatus.QUEUED, SampleStatus.READY_TO_SCORE],
-        spread=_choose_spread(metrics),
+        spread=_choose_spread(run, metrics),
         owned=run.project_id == visit.principal.project_id,
         **await _progress(visit, run),
     )
@@ -318,12 +319,13 @@ def list_metrics(run: Run, tasks: Mapping[str, Task]) -> list[MetricRow]:
 
 
 def _measured(run: Run) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """What was measured of each task and model."""
+    """What was measured of each task and model, in the order of the run; the database keeps keys in none."""
     by_task: Mapping[str, Mapping[str, Any]] = (run.metrics or {}).get("by_task") or {}
-    for task_id, described in by_task.items():
+    models = list(run.config.models)
+    for task_id, described in sorted(by_task.items()):
         by_model: Mapping[str, Mapping[str, Any]] = described.get("by_model") or {}
-        for model, one in by_model.items():
-            yield task_id, model, one
+        for model in sorted(by_model, key=lambda name: models.index(name) if name in models else len(models)):
+            yield task_id, model, by_model[model]
 
 
 def _metric_row(
@@ -359,6 +361,11 @@ def _with_heat(matrix: Mapping[str, Any]) -> dict[str, Any]:
     return {"labels": matrix["labels"], "counts": matrix["counts"], "most": most}
 
 
-def _choose_spread(metrics: list[MetricRow]) -> list[MetricRow]:
-    """For which metrics the distribution is shown: each task's main one, a few at most."""
-    return [row for row in metrics if row.is_main and row.value is not None][:6]
+def _choose_spread(run: Run, metrics: list[MetricRow]) -> list[MetricRow]:
+    """For which metrics the distribution is shown: the first that samples have, of each task and model."""
+    samples_have: Mapping[str, Any] = (run.metrics or {}).get("overall") or {}
+    chosen: dict[tuple[str, str], MetricRow] = {}
+    for row in metrics:
+        if row.value is not None and samples_have.get(row.metric) is not None:
+            chosen.setdefault((row.task_id, row.model), row)
+    return list(chosen.values())[:MAX_DISTRIBUTIONS]
