@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from assay.ui.pages import compare, entry, home, runs, samples, schedules, suites
+from assay.ui.pages import compare, datasets, entry, evaluators, home, labels, runs, samples, schedules, suites, traffic
 from assay.ui.rendering import ASSETS, read_asset
 
-MODULES = (compare, entry, home, runs, samples, schedules, suites)
+MODULES = (compare, datasets, entry, evaluators, home, labels, runs, samples, schedules, suites, traffic)
 
 
 def routes() -> list[Route]:
