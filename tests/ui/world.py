@@ -236,13 +236,41 @@ class Builder:
 
     def improve(self) -> None:
         """A prompt, tuned."""
+        place = "/api/environments/@current"
+        dataset = self.send("POST", f"{place}/datasets/", {"name": "Sums"})["id"]
+        for n in range(24):
+            item = {"dataset": dataset, "input": f"What is {n} + {n}? answer={2 * n}", "output": str(2 * n)}
+            self.send("POST", f"{place}/dataset_items/", item)
+        parameters = {"dataset": dataset, "prompt": BASELINE, "models": ["openai/candidate"]}
+        job = self.send(
+            "POST",
+            "/api/jobs/",
+            {
+                "job_type": "prompt_tuning",
+                "num_iterations": 3,
+                "analyzer_model": "openai/analyzer",
+                "result": {"parameters": parameters},
+            },
+        )["id"]
+        self.until(f"/api/jobs/{job}/")
+        self.world.pages["jobs"] = "/jobs"
+        self.world.pages["job"] = f"/jobs/{_hex(job)}"
+        self.world.pages["new-job"] = "/jobs/new"
 
     def agents(self) -> None:
-        """An agent that ran."""
-        self.world.pages["jobs"] = "/jobs"
-        self.world.pages["agents"] = "/agents"
+        """An agent that ran, and has two versions."""
+        body = {"name": "Helper", "model": "openai/strong", "instructions": "Answer briefly."}
+        agent = self.send("POST", "/api/v1/agents", body)["id"]
+        self.send("POST", f"/api/v1/agents/{agent}", {"instructions": "Answer briefly, and kindly."})
+        run = self.send("POST", f"/api/v1/agents/{agent}/runs", {"input": rows_of(QUESTIONS)[1]["question"]})["id"]
+        self.until(f"/api/v1/agents/{agent}/runs/{run}")
+        pages = self.world.pages
+        pages["agents"] = "/agents"
+        pages["agent"] = f"/agents/{_hex(agent)}"
+        pages["agent-run"] = f"/agents/{_hex(agent)}/runs/{_hex(run)}"
+        pages["new-agent"] = "/agents/new"
         for name in ("", "/models", "/keys", "/members", "/providers", "/webhooks", "/account"):
-            self.world.pages[f"settings{name.replace('/', '-')}"] = f"/settings{name}"
+            pages[f"settings{name.replace('/', '-')}"] = f"/settings{name}"
 
 
 def trace(number: int) -> list[dict[str, Any]]:

@@ -6,10 +6,40 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from assay.ui.pages import compare, datasets, entry, evaluators, home, labels, runs, samples, schedules, suites, traffic
+from assay.ui.pages import (
+    agents,
+    compare,
+    datasets,
+    entry,
+    evaluators,
+    home,
+    jobs,
+    labels,
+    runs,
+    samples,
+    schedules,
+    settings,
+    suites,
+    traffic,
+)
 from assay.ui.rendering import ASSETS, read_asset
 
-MODULES = (compare, datasets, entry, evaluators, home, labels, runs, samples, schedules, suites, traffic)
+MODULES = (
+    agents,
+    compare,
+    datasets,
+    entry,
+    evaluators,
+    home,
+    jobs,
+    labels,
+    runs,
+    samples,
+    schedules,
+    settings,
+    suites,
+    traffic,
+)
 
 
 def routes() -> list[Route]:

@@ -18,6 +18,8 @@ from urllib.parse import urlencode
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markdown_it import MarkdownIt
+    from markupsafe import Markup
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -70,6 +72,8 @@ def _environment() -> Environment:
         money=money,
         seconds=seconds,
         short=short,
+        tail=tail,
+        markdown=markdown,
         pretty=pretty,
         utc=utc,
         iso=iso,
@@ -159,6 +163,26 @@ def short(value: Any, length: int = 120) -> str:
     text = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
     line = " ".join(text.split())
     return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def tail(value: str | None, length: int = 120) -> str:
+    """The end of a text on one line: prompts begin alike, and end with what is asked."""
+    line = " ".join((value or "")[-4 * length :].split())
+    return line if len(line) <= length else "…" + line[1 - length :]
+
+
+def markdown(text: str) -> Markup:
+    """Markdown as HTML; HTML within it is text, and links lead to web pages only."""
+    from markupsafe import Markup
+
+    return Markup(_markdown().render(text))
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
 
 def pretty(value: Any) -> str:

@@ -203,7 +203,7 @@ async def set_budget(visit: Visit) -> Response:
         visit.session,
         visit.principal,
         evaluator_id,
-        max_usd_per_day=_read_money(visit, "max_usd_per_day"),
+        max_usd_per_day=read_money(visit, "max_usd_per_day"),
         max_calls_per_day=read_count(visit, "max_calls_per_day"),
     )
     return visit.go(f"/evaluators/{evaluator_id.hex}", "The budget is set.")
@@ -373,7 +373,12 @@ def _read_number(visit: Visit, name: str) -> float | None:
     return value
 
 
-def _read_money(visit: Visit, name: str) -> Decimal | None:
+def read_money(visit: Visit, name: str) -> Decimal | None:
+    """An amount in a form; None when the field is empty.
+
+    Raises:
+        FieldError: It is none.
+    """
     text = visit.optional(name)
     if text is None:
         return None
