@@ -41,7 +41,9 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest.fixture
 async def context(browser: Browser, live: LiveServer) -> AsyncIterator[BrowserContext]:
     """A browser of one's own, signed in nowhere."""
-    context = await browser.new_context(base_url=live.url, bypass_csp=True, locale="en-GB", timezone_id="Europe/Paris")
+    context = await browser.new_context(
+        base_url=live.url, bypass_csp=True, locale="en-GB", timezone_id="Europe/Paris", reduced_motion="reduce"
+    )
     context.set_default_timeout(15_000)
     yield context
     await context.close()

@@ -126,6 +126,10 @@ class Builder:
 
     def build(self) -> World:
         """Everything."""
+        with self.http:
+            return self._build()
+
+    def _build(self) -> World:
         suite = self.evaluate()
         self.schedule(suite)
         self.observe()
@@ -155,6 +159,7 @@ class Builder:
         pages["run"] = f"/runs/{_hex(both)}"
         pages["failed-sample"] = f"/runs/{_hex(both)}/samples/{_hex(samples[0]['id'])}"
         pages["sample"] = f"/runs/{_hex(both)}/samples/{_hex(good[1]['id'])}"
+        pages["samples"] = f"/runs/{_hex(both)}/samples?status=completed"
         pages["compare"] = f"/compare?run={_hex(both)}&model=openai/weak&baseline_model=openai/strong&common=1"
         pages["suites"] = "/suites"
         pages["new-suite"] = "/suites/new"
@@ -190,6 +195,7 @@ class Builder:
             self.until(f"/api/v1/llm/evals/runs/{runs[0]['id']}")
         self.world.pages["schedules"] = "/schedules"
         self.world.pages["schedule"] = f"/schedules/{_hex(schedule)}"
+        self.world.pages["edit-schedule"] = f"/schedules/{_hex(schedule)}/edit"
         self.world.pages["new-schedule"] = f"/schedules/new?suite={_hex(suite)}"
 
     def observe(self) -> None:
@@ -222,6 +228,13 @@ class Builder:
         pages["dataset"] = f"/datasets/{_hex(dataset['id'])}"
         pages["new-dataset"] = "/datasets/new"
         pages["labels"] = "/labels"
+        events = self.send("GET", f"{place}/events/", params={"event": "$ai_generation", "limit": 1})["results"]
+        items = self.send("GET", f"{place}/dataset_items/", params={"dataset": dataset["id"], "limit": 1})["results"]
+        pages["event"] = f"/traffic/events/{_hex(events[0]['id'])}"
+        pages["dataset-item"] = f"{pages['dataset']}/items/{_hex(items[0]['id'])}"
+        pages["dataset-add"] = f"/datasets/add?event={_hex(events[0]['id'])}"
+        pages["label-queue"] = f"/labels/queue?run={pages['run'].rpartition('/')[2]}"
+        pages["edit-evaluator"] = f"{pages['evaluator']}/edit"
 
     def settle(self, evaluator: str) -> None:
         """Wait until an evaluator has judged what it was given."""
@@ -238,7 +251,7 @@ class Builder:
         """A prompt, tuned."""
         place = "/api/environments/@current"
         dataset = self.send("POST", f"{place}/datasets/", {"name": "Sums"})["id"]
-        for n in range(24):
+        for n in range(60):
             item = {"dataset": dataset, "input": f"What is {n} + {n}? answer={2 * n}", "output": str(2 * n)}
             self.send("POST", f"{place}/dataset_items/", item)
         parameters = {"dataset": dataset, "prompt": BASELINE, "models": ["openai/candidate"]}
@@ -269,6 +282,8 @@ class Builder:
         pages["agent"] = f"/agents/{_hex(agent)}"
         pages["agent-run"] = f"/agents/{_hex(agent)}/runs/{_hex(run)}"
         pages["new-agent"] = "/agents/new"
+        pages["edit-agent"] = f"{pages['agent']}/edit"
+        pages["agent-diff"] = f"{pages['agent']}/diff?version=2"
         for name in ("", "/models", "/keys", "/members", "/providers", "/webhooks", "/account"):
             pages[f"settings{name.replace('/', '-')}"] = f"/settings{name}"
 
@@ -315,3 +330,14 @@ def trace(number: int) -> list[dict[str, Any]]:
 
 def _hex(identifier: str) -> str:
     return identifier.rsplit("_", 1)[-1].replace("-", "")
+
+
+PAGES = (
+    *("home", "runs", "run", "failed-sample", "sample", "compare", "suites", "new-suite", "suite", "suite-edit"),
+    *("suite-diff", "leaderboard", "run-form", "schedules", "schedule", "new-schedule", "traffic", "trace"),
+    *("evaluators", "evaluator", "new-evaluator", "datasets", "dataset", "new-dataset", "labels", "jobs", "job"),
+    *("new-job", "agents", "agent", "agent-run", "new-agent", "settings", "settings-models", "settings-keys"),
+    *("settings-members", "settings-providers", "settings-webhooks", "settings-account", "event", "dataset-item"),
+    *("dataset-add", "label-queue", "edit-schedule", "edit-evaluator", "edit-agent", "agent-diff", "samples"),
+)
+"""Names of all pages: constants, so that every process of a test session collects the same tests."""

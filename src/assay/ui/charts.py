@@ -139,7 +139,8 @@ def series(points: Sequence[Point], *, title: str, height: int = 190, step: bool
     for n in sorted({0, len(shown) // 2, len(shown) - 1}):
         anchor = "start" if n == 0 and len(shown) > 1 else "end" if n == len(shown) - 1 and n else "middle"
         parts.append(f'<text x="{places[n][0]}" y="{height - 6}" text-anchor="{anchor}">{_text(shown[n].label)}</text>')
-    return _svg(width, height, "".join(parts), title=title)
+    has_links = any(point.href is not None for point in shown)
+    return _svg(width, height, "".join(parts), title=title, role="group" if has_links else "img")
 
 
 def shares(parts: Sequence[Part], *, title: str) -> Markup:
@@ -266,8 +267,8 @@ def _text(text: str, most: int = 60) -> str:
     return str(escape(text if len(text) <= most else text[: most - 1] + "…"))
 
 
-def _svg(width: float, height: float, inner: str, *, title: str | None) -> Markup:
-    said = 'aria-hidden="true"' if title is None else f'role="img" aria-label="{_text(title, 300)}"'
+def _svg(width: float, height: float, inner: str, *, title: str | None, role: str = "img") -> Markup:
+    said = 'aria-hidden="true"' if title is None else f'role="{role}" aria-label="{_text(title, 300)}"'
     return _markup(
         f'<svg class="chart" viewBox="0 0 {width} {height}" width="{width}" height="{height}" {said}>{inner}</svg>'
     )

@@ -172,10 +172,15 @@ def tail(value: str | None, length: int = 120) -> str:
 
 
 def markdown(text: str) -> Markup:
-    """Markdown as HTML; HTML within it is text, and links lead to web pages only."""
+    """Markdown as HTML, its headings one level lower; HTML within it is text, and links lead to web pages only."""
     from markupsafe import Markup
 
-    return Markup(_markdown().render(text))
+    engine = _markdown()
+    tokens = engine.parse(text)
+    for token in tokens:
+        if token.type in {"heading_open", "heading_close"}:
+            token.tag = f"h{min(6, int(token.tag[1:]) + 1)}"
+    return Markup(engine.renderer.render(tokens, engine.options, {}))
 
 
 @cache

@@ -102,7 +102,8 @@ async def _look_at_schedules(visit: Visit) -> tuple[list[Change], list[Attention
         measured = next((entry for entry in history.items if entry.change), None)
         if measured is not None and measured.change:
             metric, change = min(measured.change.items(), key=lambda item: _gain(*item))
-            changes.append(Change(schedule, measured, metric, change))
+            if change:
+                changes.append(Change(schedule, measured, metric, change))
         if history.items and history.items[0].fire.outcome in (FireOutcome.FAILED, FireOutcome.MISSED):
             fire = history.items[0].fire
             attention.append(

@@ -56,7 +56,7 @@ def _write(dataset: dict[str, Any], columns: list[str], targets: list[str]) -> s
         "id": "answers",
         "type": "qa",
         "dataset": dataset,
-        "prompt_template": f"Answer in as few words as possible.\n\n{{{{{prompt}}}}}\n",
+        "prompt_template": f"Answer in as few words as possible.\n\n{{{{{prompt}}}}}",
         "target_template": f"{{{{{target}}}}}",
     }
     return write_manifest_text({"tasks": [task]})
