@@ -22,7 +22,7 @@ from assay.core.evaluators.types import Evaluator
 
 CALLS_IN_FLIGHT = 64
 BATCH = 100
-TENTH = [{"id": "tenth", "rollout_percentage": 10, "properties": []}]
+TENTH: list[dict[str, Any]] = [{"id": "tenth", "rollout_percentage": 10, "properties": []}]
 
 
 def verdict(prompt: str, body: Mapping[str, Any]) -> str:

@@ -23,9 +23,15 @@ from tests.support.tenants import Tenants
 from assay.core.projects.types import Scope
 from assay.dialects.edge.route import MUTATING, EdgeRoute
 from assay.dialects.mka1.app import routers
+from assay.dialects.overmind.app import routers as overmind_routers
+from assay.dialects.posthog.app import capture_routers
 from assay.dialects.posthog.app import routers as posthog_routers
 
-OPERATIONAL = frozenset({"/healthz", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
+OPERATIONAL = frozenset(
+    {"/healthz", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"}
+    # What the overmind dialect shows to everybody.
+    | {"/health", "/api/docs/", "/api/schema/"}
+)
 OPERATIONAL_PREFIX = "/openapi/"
 WITHOUT_SCOPE = frozenset({"/api/v1/llm/models", "/api/v1/llm/models/{model_id:path}"})
 """The catalog belongs to the installation: every key may read it, and no key owns any of it."""
@@ -181,7 +187,7 @@ def objects_for(path: str, objects: dict[str, str]) -> dict[str, str]:
     """Runs and schedules of agents are other objects than those of suites, by the same parameters' names."""
     if not path.startswith(AGENTS):
         return objects
-    return objects | {name.removeprefix(AGENTS): value for name, value in objects.items()}
+    return objects | {name.removeprefix(AGENTS): value for name, value in objects.items() if name.startswith(AGENTS)}
 
 
 async def send(url: str, target: Target, objects: dict[str, str], token: str | None) -> Answer:
@@ -196,7 +202,8 @@ async def send(url: str, target: Target, objects: dict[str, str], token: str | N
 def test_no_route_is_forgotten(live: LiveServer) -> None:
     known = {(target.method, target.route.path_format) for target in TARGETS}
     # These have a walk of their own, in their dialect's tests.
-    known |= {endpoint for router in posthog_routers() for endpoint in all_routes(router.routes)}
+    elsewhere = (*posthog_routers(), *capture_routers(), *overmind_routers())
+    known |= {endpoint for router in elsewhere for endpoint in all_routes(router.routes)}
 
     others = {path for verb, path in all_routes(live.app.routes) if (verb, path) not in known}
 

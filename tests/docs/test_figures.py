@@ -175,15 +175,20 @@ def served() -> Iterator[Operation]:
                 yield Operation(method, route.path.replace(":path", ""), scope)
 
 
+def address(path: str) -> str:
+    """The whole path of one that the page gives relative to its part of the API."""
+    return f"/api/v1{path}" if path.startswith("/agents") else f"/api/v1/llm{path}"
+
+
 def documented() -> dict[str, Operation]:
     found = re.findall(r"^\| `([a-z_.]+)` \| `([A-Z]+) (/\S*)` \| (.+?) \|$", DIALECTS, re.MULTILINE)
-    return {client: Operation(method, f"/api/v1/llm{path}", scope) for client, method, path, scope in found}
+    return {client: Operation(method, address(path), scope) for client, method, path, scope in found}
 
 
 def ours() -> set[Operation]:
     """Operations that the published API does not have."""
     found = re.findall(r"^\| none: [^|]+ \| `([A-Z]+) (/\S*)` \| (.+?) \|$", DIALECTS, re.MULTILINE)
-    return {Operation(method, f"/api/v1/llm{path}", scope) for method, path, scope in found}
+    return {Operation(method, address(path), scope) for method, path, scope in found}
 
 
 def test_the_operations_are_those_that_are_served() -> None:
@@ -194,7 +199,8 @@ def test_the_operations_are_those_that_are_served() -> None:
 def test_the_client_has_the_operation(name: str) -> None:
     resource, _, method = name.partition(".")
     with SDK(bearer_auth="x", server_url="http://127.0.0.1:9") as sdk:
-        assert inspect.ismethod(getattr(getattr(sdk.llm, resource), method))
+        part = sdk if resource.startswith("agent") else sdk.llm
+        assert inspect.ismethod(getattr(getattr(part, resource), method))
 
 
 @pytest.mark.parametrize("kind", ErrorKind)

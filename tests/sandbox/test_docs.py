@@ -14,6 +14,7 @@ from assay.sandbox import (
     EntryPoint,
     Graded,
     ModelAccess,
+    Returned,
     Sandbox,
     Transformed,
     TransformedBatch,
@@ -50,6 +51,10 @@ async def test_example_runs(sandbox: Sandbox, source: str) -> None:
         case EntryPoint.TRANSFORM_BATCH:
             rows = [{"question": "q"}, {"question": ""}]
             assert await sandbox.transform_batch(program, rows) == TransformedBatch([{"question": "q"}])
+        case EntryPoint.RUN:
+            assert await sandbox.run(program, {"a": 2, "b": 3}) == Returned({"total": 5})
+        case EntryPoint.ANSWER:
+            assert await sandbox.answer(program, "q", models=ModelAccess(YesModel())) == Returned("Yes")
 
 
 def test_every_entry_point_has_an_example() -> None:

@@ -6,14 +6,16 @@ to report from its own variables (``OVERMIND_API_URL``, ``OVERMIND_API_TOKEN``),
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from overclaw.client import ApiReporter, flush_pending_api_updates, get_client, upsert_agent
-from overclaw.storage.api import ApiBackend
+# The library carries no types.
+CLIENT: Any = importlib.import_module("overclaw.client")
+STORAGE: Any = importlib.import_module("overclaw.storage.api")
 
 SPEC: dict[str, Any] = {
     "agent_description": "Adds numbers.",
@@ -34,18 +36,20 @@ def main(folder: Path) -> None:
     path = folder / "adder" / "agent.py"
     path.parent.mkdir(parents=True)
     path.write_text(CODE, encoding="utf-8")
-    client = get_client()
-    agent = upsert_agent(client, os.environ["OVERMIND_PROJECT_ID"], str(path), SPEC)
-    storage = ApiBackend(agent_id=str(agent.id), agent_path=str(path), client=client)
+    client = CLIENT.get_client()
+    agent = CLIENT.upsert_agent(client, os.environ["OVERMIND_PROJECT_ID"], str(path), SPEC)
+    storage = STORAGE.ApiBackend(agent_id=str(agent.id), agent_path=str(path), client=client)
     storage.save_spec(SPEC)
     storage.save_dataset(CASES)
     for text in ("# Policy one", "# Policy two"):
         storage.save_policy(text)
-    reporter = ApiReporter.create(str(agent.id), "anthropic/claude-x", num_iterations=3, candidates_per_iteration=2)
+    reporter = CLIENT.ApiReporter.create(
+        str(agent.id), "anthropic/claude-x", num_iterations=3, candidates_per_iteration=2
+    )
     assert reporter is not None, "the job was not created"
     reporter.on_baseline(61.25)
     for number in range(6):
-        span = {
+        span: dict[str, Any] = {
             "span_type": "tool_call" if number % 2 else "llm_call",
             "name": "call",
             "latency_ms": 1.5,
@@ -72,11 +76,11 @@ def main(folder: Path) -> None:
             f"Change {order}",
             {"avg_sum": 41.5},
         )
-    flush_pending_api_updates(timeout=20)
+    CLIENT.flush_pending_api_updates(timeout=20)
     reporter.on_holdout({"holdout_score": 80.0, "reverted": False, "rollback_iteration": None})
-    flush_pending_api_updates(timeout=20)
+    CLIENT.flush_pending_api_updates(timeout=20)
     reporter.on_complete(81.3, 61.25, REPORT, CODE)
-    flush_pending_api_updates(timeout=20)
+    CLIENT.flush_pending_api_updates(timeout=20)
     told = {
         "agent": str(agent.id),
         "job": reporter.job_id,

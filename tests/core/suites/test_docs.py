@@ -12,7 +12,9 @@ from assay.core.suites.manifest import parse_manifest, refuse_unsupported, schem
 from assay.core.suites.manifest.schema import Part
 from assay.core.suites.rendering import PROMPT_COLUMNS, TARGET_COLUMNS, RowRenderer
 
-TEXT = (Path(__file__).parents[3] / "docs" / "manifest.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[3] / "docs"
+TEXT = (DOCS / "manifest.md").read_text(encoding="utf-8")
+JUDGES = (DOCS / "judges.md").read_text(encoding="utf-8")
 
 
 def test_the_example_compiles_and_renders() -> None:
@@ -33,5 +35,7 @@ def test_every_field_and_value_is_named() -> None:
     documented = [part for part in parts if part is not schema.EmbeddingConfig]
     names = {name for part in documented for name in part.model_fields}
     values = {*schema.TaskType, *schema.GraderContract, *schema.GraderExecution, *PROMPT_COLUMNS, *TARGET_COLUMNS}
-    missing = sorted(name for name in names | values if f"`{name}`" not in TEXT)
+    prose = re.sub(r"```.*?```", "", TEXT + JUDGES, flags=re.DOTALL)
+    code = " ".join(re.findall(r"`([^`]+)`", prose))
+    missing = sorted(name for name in names | values if not re.search(rf"\b{re.escape(name)}\b", code))
     assert missing == []

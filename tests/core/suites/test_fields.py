@@ -63,6 +63,26 @@ def extraction(**fields: Any) -> dict[str, Any]:
 REGEX = {"type": "regex", "pattern": "(a)(?P<b>b)"}
 LABELS = {"type": "label_set", "labels": ["a"]}
 
+NUMERIC = {"type": "numeric", "min": 0, "max": 10}
+
+
+def judged(**fields: Any) -> dict[str, Any]:
+    return {"grader": {"type": "judge", "criteria": "It is right.", **fields}}
+
+
+def options(**fields: Any) -> dict[str, Any]:
+    return judged(output={"type": "categorical", "options": [{"key": "a"}, {"key": "b"}], **fields})
+
+
+def checked(**fields: Any) -> dict[str, Any]:
+    return {
+        "grader": {
+            "type": "judge",
+            "checklist": [{"id": "i", "criteria": "It is right.", **fields}, {"id": "k", "criteria": "It is short."}],
+        }
+    }
+
+
 AUXILIARY = ("train_dataset", "corpus_dataset", "qrels_dataset", "top_ranked_dataset")
 CHANGED = {"samples_per_label": 4, "n_experiments": 3, "seed": 7, "k_values": [2], "max_chars": 9, "max_texts": 8}
 
@@ -131,6 +151,36 @@ USED = [
     Used(["Grader.metric_id"], grader(metric_id="m"), grader()),
     Used(["Grader.timeout_seconds"], grader(timeout_seconds=5), grader()),
     Used(["Grader.max_model_calls"], grader(max_model_calls=5), grader()),
+    *[
+        Used([f"JudgeGrader.{name}"], judged(**{name: value}), judged())
+        for name, value in {
+            "criteria": "Other.",
+            "allows_na": True,
+            "reference": True,
+            "context_template": "{{a}}",
+            "models": ["m"],
+            "repeats": 3,
+            "generation": {"temperature": 0.5},
+            "metric_id": "m",
+        }.items()
+    ],
+    Used(["JudgeGrader.type"], judged(), grader()),
+    Used(["JudgeGrader.output", "NumericOutput.type"], judged(output=NUMERIC), judged()),
+    *[
+        Used([f"NumericOutput.{name}"], judged(output={**NUMERIC, name: 2}), judged(output=NUMERIC))
+        for name in ("min", "max", "step")
+    ],
+    Used(["BooleanOutput.type"], judged(output={"type": "boolean"}), judged(output=NUMERIC)),
+    Used(["CategoricalOutput.type", "CategoricalOutput.options", "JudgeOption.key"], options(), judged()),
+    Used(["CategoricalOutput.selection_mode"], options(selection_mode="multiple"), options()),
+    Used(["JudgeOption.label"], options(options=[{"key": "a", "label": "A"}, {"key": "b"}]), options()),
+    Used(["JudgeOption.score"], options(options=[{"key": "a", "score": 1}, {"key": "b", "score": 0}]), options()),
+    Used(["JudgeGrader.checklist", "JudgeChecklistItem.id"], checked(id="j"), checked()),
+    Used(["JudgeChecklistItem.criteria"], checked(criteria="Other."), checked()),
+    Used(["JudgeChecklistItem.weight"], checked(weight=2), checked()),
+    Used(["JudgeChecklistItem.gate"], checked(gate=True), checked()),
+    Used(["JudgeGrader.pairwise"], judged(pairwise={}), judged()),
+    Used(["JudgePair.allows_tie"], judged(pairwise={"allows_tie": False}), judged(pairwise={})),
     Used(["Task.preprocess", "Preprocessor.source"], {"preprocess": {"source": TRANSFORM}}),
     Used(["Preprocessor.file_id"], preprocess(file_id="file_q"), preprocess()),
     Used(["Preprocessor.contract"], preprocess(contract="batch"), preprocess()),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from assay.core.suites.manifest import ManifestError, parse_manifest, refuse_unsupported, unsupported_parts
 from assay.core.suites.manifest.errors import UnsupportedManifestError
-from assay.core.suites.manifest.schema import DatasetSource, ModelAccess, TaskType
+from assay.core.suites.manifest.schema import DatasetSource, Grader, ModelAccess, TaskType
 
 GRADE = "def grade(sample, item):\n    return 1.0\n"
 GRADE_BATCH = "def grade_batch(samples):\n    return [1.0 for sample in samples]\n"
@@ -115,7 +115,7 @@ def test_defaults() -> None:
     only = parse_manifest(
         manifest(task(type="qa", grader={"source": GRADE}, preprocess={"source": TRANSFORM}, fewshot={}))
     ).tasks[0]
-    assert only.grader is not None
+    assert isinstance(only.grader, Grader)
     assert (only.grader.timeout_seconds, only.grader.max_model_calls, only.grader.metric_id) == (120, 64, "score")
     assert only.preprocess is not None
     assert (only.preprocess.contract, only.preprocess.timeout_seconds) == ("row", 120)
@@ -159,8 +159,9 @@ def test_fewshot_count(fewshot: dict[str, Any] | None, num_fewshot: int | None, 
 )
 def test_model_access(grader: dict[str, Any], access: ModelAccess) -> None:
     parsed = parse_manifest(manifest(task(grader={"source": GRADE, **grader})))
-    assert parsed.tasks[0].grader is not None
-    assert parsed.tasks[0].grader.effective_model_access is access
+    made = parsed.tasks[0].grader
+    assert isinstance(made, Grader)
+    assert made.effective_model_access is access
 
 
 @dataclass(frozen=True)
@@ -278,7 +279,7 @@ WRONG = [
         "tasks[0].metrics[0].higher_is_better", "boolean", manifest(task(metrics=[{"id": "a", "higher_is_better": 1}]))
     ),
     Wrong("tasks[0].output_extraction", "'type'", extraction()),
-    Wrong("tasks[0].output_extraction", "'label_set'", extraction(type="magic")),
+    Wrong("tasks[0].output_extraction.type", "'label_set'", extraction(type="magic")),
     Wrong("tasks[0].output_extraction.pattern", "not valid", extraction(type="regex", pattern="(")),
     Wrong(
         "tasks[0].output_extraction.pattern", "repeat counts", extraction(type="regex", pattern="((a{1000}){1000}){9}")

@@ -67,7 +67,7 @@ def test_every_error_has_an_answer(error: type[DomainError]) -> None:
         ("GET", "/api", 404),
         ("GET", "/api/v1/llm/evals", 404),
         ("POST", "/api/v1/llm/evals/suites/x/unknown", 404),
-        ("GET", "/api/v1/agents", 404),
+        ("GET", "/api/v1/sandboxes", 404),
         ("GET", "/%00", 404),
         ("GET", "//", 404),
         ("PUT", SUITES, 405),

@@ -294,12 +294,12 @@ async def test_a_fault_of_the_manifest_names_its_path(client: Client) -> None:
 
 async def test_parts_not_carried_out_are_refused(client: Client) -> None:
     file = await upload(client, jsonl(*questions(1)))
-    task = {"id": "t", "type": "embedding", "dataset": {"file_id": file.id}, "embedding": {"kind": "sts"}}
+    task = qa_task(file.id) | {"dataset": {"path": "org/name", "split": "test"}}
 
     error = await client.refused(400, "evals.create_suite", name="s", manifest={"tasks": [task]})
 
     assert error["details"]["code"] == "unsupported_manifest"
-    assert error["param"] == "tasks[0].type"
+    assert error["param"] == "tasks[0].dataset.path"
 
 
 async def test_scopes(connect: Connect, tenants: Tenants, client: Client) -> None:

@@ -67,7 +67,7 @@ async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str]:
         project = await caller.project()
         agent = (await caller.agent())["id"]
         job = (await caller.ok("POST", "/jobs/", {"status": "completed"}))["id"]
-        made = {
+        made: dict[str, tuple[str, dict[str, Any]]] = {
             "job-iterations": ("/job-iterations/", {"job": job, "iteration_name": "a"}),
             "prompts": ("/prompts/", {"agent": agent}),
             "suggestions": ("/suggestions/", {"agent": agent, "title": "t"}),

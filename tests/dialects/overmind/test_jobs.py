@@ -10,9 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from tests.dialects.overmind.conftest import Caller
 
-from assay.kit.ids import new_id
-
-MISSING = str(uuid4())
+MISSING = "6a387366-9252-426c-bedd-6cbade667e08"
 
 
 @pytest.fixture
@@ -179,14 +177,15 @@ async def test_d_projects_do_not_see_each_other(caller: Caller, stranger: Caller
     ):
         await caller.ok("GET", path)
         assert (await stranger.refused(404, "GET", path))["detail"] == "Not found."
-    for path, body, field in (
+    wanted: tuple[tuple[str, dict[str, Any], str], ...] = (
         ("/jobs/", {"agent": agent["id"]}, "agent"),
         ("/jobs/", {"project": await caller.project()}, "project"),
         ("/job-iterations/", {"job": job["id"], "iteration_name": "a"}, "job"),
         ("/prompts/", {"agent": agent["id"]}, "agent"),
         ("/datasets/", {"agent": agent["id"], "datapoints": []}, "agent"),
         ("/agents/", {"name": "a", "slug": "a", "project": await caller.project()}, "project"),
-    ):
+    )
+    for path, body, field in wanted:
         assert list(await stranger.refused(400, "POST", path, body)) == [field]
     assert (await stranger.ok("GET", f"/job-iterations/?job={job['id']}"))["count"] == 0
 
@@ -232,6 +231,43 @@ async def test_e_bad_values_are_refused_by_field(caller: Caller, job: dict[str, 
 
         assert list(body) == [field]
         assert all(isinstance(message, str) for message in body[field])
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("job", '"not-a-uuid"'),
+        ("job", "null"),
+        ("job", f'"{MISSING}"'),
+        ("iteration_name", '""'),
+        ("iteration_name", "null"),
+        ("iteration_name", f'"{"x" * 65}"'),
+        ("order", "9223372036854775808"),
+        ("order", "1.0"),
+        ("order", '"1"'),
+        ("avg_score", "null"),
+        ("avg_score", '"61"'),
+        ("avg_score", "Infinity"),
+        ("status", '"skip"'),
+        ("status", "null"),
+        ("description", "5"),
+        ("agent_code", "null"),
+        ("dimension_scores", '{"a": NaN}'),
+    ],
+)
+async def test_e_bad_values_of_iterations_are_refused_by_field(
+    caller: Caller, job: dict[str, Any], field: str, text: str
+) -> None:
+    made = await caller.ok("POST", "/job-iterations/", {"job": job["id"], "iteration_name": "a"})
+    rest = {"job": f'"{job["id"]}"', "iteration_name": '"a"', field: text}
+    content = "{" + ", ".join(f'"{name}": {value}' for name, value in rest.items()) + "}"
+    headers = {"Content-Type": "application/json"}
+    for method, path in (
+        ("POST", "/job-iterations/"),
+        ("PATCH", f"/job-iterations/{made['id']}/"),
+        ("PUT", f"/job-iterations/{made['id']}/"),
+    ):
+        assert list(await caller.refused(400, method, path, content=content, headers=headers)) == [field]
 
 
 @pytest.mark.parametrize("field", ["backtest_results", "result", "logs"])
@@ -341,7 +377,7 @@ async def test_changes_move_the_time_of_change(caller: Caller, job: dict[str, An
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
-@pytest.mark.parametrize("job_id", [str(new_id()), "x", "0" * 31])
+@pytest.mark.parametrize("job_id", [MISSING, "x", "0" * 31])
 async def test_jobs_that_are_not_there(caller: Caller, method: str, job_id: str) -> None:
     body = await caller.refused(404, method, f"/jobs/{job_id}/", {} if method != "GET" else None)
 

@@ -22,8 +22,8 @@ from assay.core.projects.service import create_organization
 from assay.core.projects.types import Credentials
 from assay.db.session import transaction
 
-ALL = [{"id": "all", "rollout_percentage": 100, "properties": []}]
-NONE = [{"id": "none", "rollout_percentage": 0, "properties": []}]
+ALL: list[dict[str, Any]] = [{"id": "all", "rollout_percentage": 100, "properties": []}]
+NONE: list[dict[str, Any]] = [{"id": "none", "rollout_percentage": 0, "properties": []}]
 GENERATION = "$ai_generation"
 
 
@@ -36,7 +36,7 @@ class Project:
     live: LiveServer
 
     async def hog(self, source: str = "return true", **changes: Any) -> dict[str, Any]:
-        body = {
+        body: dict[str, Any] = {
             "name": "hog",
             "evaluation_type": "hog",
             "evaluation_config": {"source": source},
@@ -50,7 +50,13 @@ class Project:
     async def send(self, **changes: Any) -> str:
         event_id = str(uuid4())
         properties = {"$ai_trace_id": "t", "$ai_input": "hello", "$ai_output_choices": "good day"}
-        event = {"uuid": event_id, "event": GENERATION, "distinct_id": "ann", "properties": properties, **changes}
+        event: dict[str, Any] = {
+            "uuid": event_id,
+            "event": GENERATION,
+            "distinct_id": "ann",
+            "properties": properties,
+            **changes,
+        }
         sent = await self.caller.http.post("/batch/", json={"api_key": self.token, "batch": [event]})
         assert sent.status_code == 200, sent.text
         return event["uuid"]

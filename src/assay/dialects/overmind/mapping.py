@@ -208,9 +208,9 @@ def render_trace(row: TraceRecordRow, numbers: Numbers) -> Trace:
 
 def render_span(row: SpanRecordRow, numbers: Numbers) -> Span:
     """A span."""
-    return Span.model_construct(
-        **_renamed_fields(row, Span, SPAN_NAMES, numbers) | {"span_type": SpanType(row.span_type)}
-    )
+    fields = _renamed_fields(row, Span, SPAN_NAMES, numbers)
+    fields["span_type"] = SpanType(row.span_type)
+    return Span.model_construct(**fields)
 
 
 def _renamed_fields(

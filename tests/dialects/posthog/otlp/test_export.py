@@ -152,6 +152,17 @@ async def test_spans_without_ids_are_counted_as_rejected(
         ({"Authorization": "Bearer TOKEN", "Content-Encoding": "gzip"}, gzip.compress(b"x")[:-4], 400, 3),
         ({"Authorization": "Bearer TOKEN"}, gzip.compress(b"\0" * (AI_BYTES + 1)), 413, 8),
     ],
+    ids=[
+        "no token",
+        "unknown token",
+        "unknown token, no spans",
+        "not protobuf",
+        "not JSON",
+        "text",
+        "brotli",
+        "truncated",
+        "too large",
+    ],
 )
 async def test_exports_that_are_refused(
     web: httpx.AsyncClient, tenants: Tenants, headers: dict[str, str], content: bytes, status: int, code: int

@@ -65,10 +65,15 @@ def _schema_faults(error: ValidationError, data: Any) -> list[Fault]:
     # A list whose entries are faulty is also reported as too short, since no entry of it is left.
     faulty_inside = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
     return [
-        Fault(render_path(_real_path(detail["loc"], data, missing=detail["type"] == "missing")), _reason(detail))
+        Fault(render_path(_place(detail, data)), _reason(detail))
         for detail in details
         if not (detail["type"] == "too_short" and detail["loc"] in faulty_inside)
     ]
+
+
+def _place(detail: ErrorDetails, data: Any) -> Path:
+    path = _real_path(detail["loc"], data, missing=detail["type"] == "missing")
+    return (*path, "type") if detail["type"] == "union_tag_invalid" else path
 
 
 def _reason(detail: ErrorDetails) -> str:
@@ -77,7 +82,7 @@ def _reason(detail: ErrorDetails) -> str:
         case "too_short":
             return f"has {bounds['actual_length']} entries; at least {bounds['min_length']} needed"
         case "union_tag_invalid":
-            return f"'type' must be one of {bounds['expected_tags']}"
+            return f"must be one of {bounds['expected_tags']}"
         case kind if kind in _REASONS:
             return _REASONS[kind]
         case _:

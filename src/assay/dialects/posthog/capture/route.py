@@ -51,8 +51,8 @@ class CaptureRoute(EdgeRoute):
     """Errors as text, and answers that any page of the web may read: the tokens are public."""
 
     async def identify_caller(self, request: Request, session: AsyncSession) -> Principal:
-        """Not used: the token is in the body, and ``keep`` looks it up."""
-        raise NotImplementedError
+        """Never called: the token is in the body, and ``keep`` looks it up."""
+        raise AssertionError("a capture route asked for a key, which capture has none of")
 
     def render_error(self, error: DomainError) -> Response:
         """For faults that befall the request as a whole, such as an unreachable database."""
