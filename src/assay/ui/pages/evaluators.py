@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
@@ -21,14 +22,15 @@ from assay.core.evaluators.types import (
     OutputKind,
     TargetKind,
 )
-from assay.core.online import budgets, trends
+from assay.core.online import backfills, budgets, trends
 from assay.core.online import service as online
 from assay.core.online.judge_preview import JudgeTrial, prepare_judge, try_judge
 from assay.core.online.preview import PreviewRequest, prepare_preview, run_preview
-from assay.core.online.types import EntryQuery, Outcome, State, Summary
+from assay.core.online.types import BackfillScope, EntryQuery, Outcome, State, Summary
 from assay.core.projects.types import Scope
 from assay.db.slices import Slice
 from assay.dialects.edge.state import give_back
+from assay.kit.clock import utc_now
 from assay.kit.errors import DomainError
 from assay.scoring.online import event_input, event_output, preview
 from assay.scoring.statistics import wilson_interval
@@ -41,6 +43,8 @@ from assay.ui.pages.traffic import as_judged
 PAGE = 50
 ENTRIES = 50
 TRIALS = 5
+BACKFILLS = 10
+MAX_DAYS = 3650
 OUTCOME_TONES = {
     Outcome.SCORED: "good",
     Outcome.NOT_APPLICABLE: "info",
@@ -147,7 +151,41 @@ async def show_evaluator(visit: Visit) -> Response:
         rate=_as_points(days),
         outcomes=list(Outcome),
         budget=await budgets.read_budget(visit.session, visit.principal, evaluator.id),
+        backfills=await backfills.list_backfills(visit.session, visit.principal, evaluator.id, limit=BACKFILLS),
     )
+
+
+@pages.get("/evaluators/{evaluator_id}/backfills", Scope.EVALUATION_READ)
+async def show_backfills(visit: Visit) -> Response:
+    """How far the backfills are, for the script."""
+    evaluator = await service.find_evaluator(visit.session, visit.principal, visit.path_id("evaluator_id"))
+    found = await backfills.list_backfills(visit.session, visit.principal, evaluator.id, limit=BACKFILLS)
+    return visit.fragment("backfills.html", evaluator=evaluator, backfills=found)
+
+
+@pages.post("/evaluators/{evaluator_id}/backfills", Scope.EVALUATION_WRITE)
+async def create_backfill(visit: Visit) -> Response:
+    """Take an evaluator over model calls that are stored already."""
+    evaluator_id = visit.path_id("evaluator_id")
+    await online.check_evaluator(visit.session, visit.principal, evaluator_id)
+    days, limit = read_count(visit, "days") or 7, read_count(visit, "limit") or 10_000
+    now = utc_now()
+    scope = BackfillScope(
+        after=now - timedelta(days=min(days, MAX_DAYS)),
+        before=now,
+        apply_conditions=visit.field("apply_conditions") == "yes",
+        limit=limit,
+    )
+    await backfills.create_backfill(visit.session, visit.principal, evaluator_id, scope)
+    return visit.go(f"/evaluators/{evaluator_id.hex}", "Stored model calls are being judged.")
+
+
+@pages.post("/evaluators/{evaluator_id}/backfills/{backfill_id}/cancel", Scope.EVALUATION_WRITE)
+async def cancel_backfill(visit: Visit) -> Response:
+    """Stop a backfill; what is under way goes on."""
+    evaluator_id = visit.path_id("evaluator_id")
+    await backfills.cancel_backfill(visit.session, visit.principal, evaluator_id, visit.path_id("backfill_id"))
+    return visit.go(f"/evaluators/{evaluator_id.hex}", "The backfill is cancelled.")
 
 
 @pages.get("/evaluators/{evaluator_id}/edit", Scope.EVALUATION_WRITE)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from assay.core.projects.types import Scope
 from assay.core.runs import service, views
@@ -198,14 +198,6 @@ async def delete_run(visit: Visit) -> Response:
     """Delete a run."""
     await service.delete_run(visit.session, visit.principal, run_id=visit.path_id("run_id"))
     return visit.go("/runs", "The run is deleted.")
-
-
-@pages.get("/runs/{run_id}/files/{kind}", Scope.EVALS_READ)
-async def open_artifact(visit: Visit) -> Response:
-    """Where a run's results can be downloaded."""
-    run = await service.get_run(visit.session, visit.principal, run_id=visit.path_id("run_id"))
-    file_id = run.result_file_id if visit.request.path_params["kind"] == "results" else run.samples_file_id
-    return RedirectResponse(f"/files/{file_id.hex}" if file_id else f"/runs/{run.id.hex}", 303)
 
 
 def read_config(visit: Visit) -> RunConfig:
