@@ -13,7 +13,8 @@ import asyncio
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import quantiles
 from uuid import UUID
@@ -57,7 +58,9 @@ _FIRES = text("""
 """)
 
 
-async def measure(*, schedules: int, interval: int, minutes: float) -> None:
+@asynccontextmanager
+async def installation() -> AsyncGenerator[tuple[Runtime, Principal]]:
+    """Everything embedded in a throw-away home, a worker in this process, and its operator."""
     configure_logging("warning")
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
         home = AssayHome(Path(folder) / "home")
@@ -67,17 +70,23 @@ async def measure(*, schedules: int, interval: int, minutes: float) -> None:
             await migrate.upgrade(addresses.database_url)
             settings = Settings(core=CoreSettings(home=home.path))
             async with open_runtime(settings, addresses, secret_key=None) as runtime, running_worker(runtime):
-                await _fill(runtime, schedules=schedules, interval=interval)
-                await asyncio.sleep(minutes * 60)
-                ended = time.time()
-                await asyncio.sleep(SETTLING_SECONDS)
-                await _report(runtime, ended=ended)
+                async with transaction(runtime.sessions) as session:
+                    await bootstrap(session)
+                    principal = await get_operator(session)
+                yield runtime, principal
 
 
-async def _fill(runtime: Runtime, *, schedules: int, interval: int) -> None:
-    async with transaction(runtime.sessions) as session:
-        await bootstrap(session)
-        principal = await get_operator(session)
+async def measure(*, schedules: int, interval: int, minutes: float) -> None:
+    """Make schedules, let them fire, print what became of every due instant."""
+    async with installation() as (runtime, principal):
+        await _fill(runtime, principal, schedules=schedules, interval=interval)
+        await asyncio.sleep(minutes * 60)
+        ended = time.time()
+        await asyncio.sleep(SETTLING_SECONDS)
+        await _report(runtime, ended=ended)
+
+
+async def _fill(runtime: Runtime, principal: Principal, *, schedules: int, interval: int) -> None:
     suite_id = await _suite(runtime, principal)
     started = time.perf_counter()
     for number in range(schedules):

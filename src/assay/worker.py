@@ -92,7 +92,7 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
         activities = EvalRunActivities(tools, runtime.files, wake_dispatcher=dispatcher.wake, longest_lane=longest_lane)
         backfills = BackfillActivities(runtime.sessions, wake_dispatcher=dispatcher.wake)
         schedules = ScheduleActivities(runtime.sessions, schedule_kinds(runtime), wake_dispatcher=dispatcher.wake)
-        jobs = JobActivities(runtime.sessions, runtime.gateway)
+        jobs = JobActivities(runtime.sessions, runtime.gateway, sandbox)
         await stack.enter_async_context(_background(lambda: _sweep_forever(runtime)))
         await stack.enter_async_context(_background(_reconciler(runtime, dispatcher).run_forever))
         runs = AgentRunActivities(response_engine(runtime, sandbox), wake_dispatcher=dispatcher.wake)

@@ -173,6 +173,25 @@ def test_a_missing_answer_key_is_reported(tmp_path: Path) -> None:
         AnswerKey().load(tmp_path / "absent.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("instructions", "right"),
+    [("", 0), ("Work STEP BY STEP.", 60), ("Step by step, give only the number.", 100), ("Hurry.", 0)],
+)
+async def test_instructions_change_how_often_a_model_is_right(
+    gateway_at: OpenGateway, instructions: str, right: int
+) -> None:
+    helped = [("step by step", 0.6), ("only the number", 0.4), ("hurry", -1)]
+    config = _model("pupil", accuracy=0, skills=["arithmetic"])
+    for text, accuracy in helped:
+        config += f'[[models.pupil.simulator.instructions]]\ntext = "{text}"\naccuracy = {accuracy}\n'
+    async with gateway_at(toml=config) as gateway:
+        requests = [
+            ModelRequest("pupil", (Message("system", instructions), Message("user", f"{n} + {n}"))) for n in range(100)
+        ]
+        replies = await asyncio.gather(*map(gateway.respond, requests))
+    assert abs(sum(reply.text == str(2 * n) for n, reply in enumerate(replies)) - right) <= 10
+
+
 FUNCTIONS = tuple({"type": "function", "name": name, "parameters": {"type": "object"}} for name in ("a", "b", "c"))
 
 

@@ -53,6 +53,8 @@ async def test_example_runs(sandbox: Sandbox, source: str) -> None:
             assert await sandbox.transform_batch(program, rows) == TransformedBatch([{"question": "q"}])
         case EntryPoint.RUN:
             assert await sandbox.run(program, {"a": 2, "b": 3}) == Returned({"total": 5})
+        case EntryPoint.ANSWER:
+            assert await sandbox.answer(program, "q", models=ModelAccess(YesModel())) == Returned("Yes")
 
 
 def test_every_entry_point_has_an_example() -> None:

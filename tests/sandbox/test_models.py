@@ -16,7 +16,9 @@ from assay.sandbox import (
     Graded,
     HostFunctionError,
     ModelAccess,
+    Returned,
     Sandbox,
+    check_program,
 )
 
 
@@ -59,6 +61,19 @@ async def test_grader_calls_models(sandbox: Sandbox) -> None:
         Graded({"length": 2.0}, judge={"output_text": "BB", "run": "r1"}),
     ]
     assert models.requests == [{"model": "auto", "input": "a"}, {"model": "auto", "input": "bb"}]
+
+
+@pytest.mark.parametrize("given", ["a", {"q": ["x", None]}, 5, None], ids=str)
+async def test_an_agent_answers_by_a_function_of_any_name(sandbox: Sandbox, given: Any) -> None:
+    models = Models()
+    source = "def solve(given, ctx):\n    return [given, ctx.responses_create(input='hi')['output_text']]\n"
+    code = check_program(source, entry_point=EntryPoint.ANSWER, function="solve")
+
+    assert await sandbox.answer(code, given, models=ModelAccess(models)) == Returned([given, "HI"])
+    assert models.requests == [{"model": "auto", "input": "hi"}]
+    failure = await sandbox.answer(code, given)
+    assert isinstance(failure, CodeFailure)
+    assert failure.kind is FailureKind.MODEL_ACCESS
 
 
 async def test_embeddings_in_a_batch(sandbox: Sandbox) -> None:

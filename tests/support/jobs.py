@@ -6,6 +6,7 @@ import json
 import random
 import zlib
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -19,10 +20,14 @@ from assay.core.projects.types import Principal
 from assay.core.targets.service import create_agent, create_prompt
 from assay.core.targets.versions import create_version
 from assay.db.session import transaction
+from assay.gateway.config import ModelConfig, PricesConfig
+from assay.gateway.repository import save_model
+from assay.sandbox import Sandbox
 
 MODEL = "openai/candidate"
 ANALYZER = "openai/analyzer"
 JUDGE = "openai/judge"
+STRONG = "openai/strong"
 BASELINE = "Answer the question."
 BETTER = "Work carefully, step by step, and give only the number."
 
@@ -39,6 +44,7 @@ class Jobs:
         self.evals = evals
         self.agent_id: UUID | None = None
         self.principal: Principal = evals.principal
+        self.sandbox: Sandbox | None = None
 
     async def agent(self, rows: Sequence[Mapping[str, Any]] = (), **values: Any) -> UUID:
         """Make the agent that later jobs work on; ``prompt`` is its prompt, if any."""
@@ -64,6 +70,11 @@ class Jobs:
         """Change a job as its owner does."""
         async with transaction(self.evals.runtime.sessions) as session:
             await service.update_job(session, self.principal, job_id, values)
+
+    async def delete(self, job_id: UUID) -> None:
+        """Delete a job as its owner does."""
+        async with transaction(self.evals.runtime.sessions) as session:
+            await service.delete_job(session, self.principal, job_id)
 
     async def get(self, job_id: UUID) -> JobRow:
         """The job as it is."""
@@ -98,7 +109,16 @@ class Jobs:
     async def carry_out(self, job_id: UUID) -> None:
         """Do what a worker does, until the job has ended or paused."""
         runtime, job = self.evals.runtime, await self.get(job_id)
-        await run_job(runtime.sessions, runtime.gateway, job_id=job_id, execution=job.execution)
+        await run_job(runtime.sessions, runtime.gateway, job_id=job_id, execution=job.execution, sandbox=self.sandbox)
+
+    async def set_prices(self) -> None:
+        """Let each token of output cost a dollar, whoever makes it."""
+        prices = PricesConfig(input=Decimal(0), output=Decimal(1_000_000))
+        async with transaction(self.evals.runtime.sessions) as session:
+            for model in (MODEL, STRONG, ANALYZER, JUDGE):
+                config = ModelConfig(provider="openai", upstream=model.partition("/")[2], prices=prices)
+                await save_model(session, model, config=config, roles=())
+        await self.evals.runtime.gateway.catalog.refresh(force=True)
 
 
 def provider_reply(prompt: str, body: Mapping[str, Any]) -> str:

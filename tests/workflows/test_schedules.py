@@ -46,7 +46,7 @@ from assay.workflows.schedules.adapter import ClockDefinition, TemporalClock
 from assay.workflows.schedules.kinds import EVAL_SCHEDULES
 from assay.workflows.schedules.reading import ClockReadings
 from assay.workflows.schedules.shared import FireInput
-from assay.workflows.schedules.syncing import Reconciler, Repairs, sync_schedule
+from assay.workflows.schedules.syncing import OVERDUE_AFTER, Reconciler, Repairs, sync_schedule
 
 NO_SECRETS = WebhookTools(OutboundPolicy.of([], []), None)
 
@@ -235,6 +235,25 @@ async def test_the_clock_follows_the_row(evals: Evals) -> None:
         await service.delete_schedule(session, evals.principal, schedule_id=schedule.id)
     await sync_schedule(sessions, clock, EVAL_SCHEDULES, schedule.id)
     assert await clock.describe(name) is None
+
+
+async def test_an_instant_that_passed_before_the_clock_knew_is_struck_at_once(evals: Evals) -> None:
+    schedule = await make(evals, every=3600)
+    async with transaction(evals.runtime.sessions) as session:
+        columns = ("anchor_at", "settled_until", "next_due_at")
+        shifts = ", ".join(f"{column} = {column} - interval '1 hour'" for column in columns)
+        await session.execute(text(f"UPDATE schedules SET {shifts}"))
+    async with working(evals):
+        await sync_schedule(evals.runtime.sessions, clock_of(evals), EVAL_SCHEDULES, schedule.id)
+
+        async def fired() -> Fire:
+            fires = await fires_of(evals, schedule)
+            assert len(fires) == 1
+            return fires[0]
+
+        # Sooner than the reconciler would settle it.
+        fire = await eventually(fired, timeout=OVERDUE_AFTER.total_seconds() / 2)
+    assert (fire.outcome, fire.kind) == (FireOutcome.RUN, FireKind.CADENCE)
 
 
 async def test_the_reconciler_repairs_everything(evals: Evals, temporal_client: Client) -> None:

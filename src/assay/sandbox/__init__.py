@@ -36,7 +36,7 @@ from assay.sandbox.contract import (
     TransformedBatch,
 )
 from assay.sandbox.monty import MontySandbox
-from assay.sandbox.program import check_program
+from assay.sandbox.program import check_program, is_module
 
 __all__ = [
     "BatchGradeOutcome",
@@ -62,4 +62,5 @@ __all__ = [
     "Transformed",
     "TransformedBatch",
     "check_program",
+    "is_module",
 ]

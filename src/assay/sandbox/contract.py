@@ -6,6 +6,7 @@
     Sandbox.transform(program, rows)     -> one outcome per row
     Sandbox.transform_batch(program, rows) -> all rows, or one failure
     Sandbox.run(program, arguments)      -> one value, or one failure
+    Sandbox.answer(program, given)       -> one value, or one failure
 
 User code is hostile. Three rules follow:
 
@@ -68,6 +69,8 @@ class EntryPoint(StrEnum):
     """``transform_batch(rows)``."""
     RUN = "run"
     """``run(arguments)``: a tool of an agent."""
+    ANSWER = "answer"
+    """``answer(given)`` or ``answer(given, ctx)``: an agent that is a function, under whatever name it has."""
 
 
 class Isolation(StrEnum):
@@ -90,6 +93,13 @@ class Program:
     takes_ctx: bool
     """Whether the entry point accepts ``ctx`` as its last argument."""
     isolation: Isolation
+    function: str = ""
+    """The name of the entry point in the source, where that is not the entry point's own."""
+
+    @property
+    def entry(self) -> str:
+        """The name of the function that is called."""
+        return self.function or self.entry_point.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,4 +355,22 @@ class Sandbox(Protocol):
         self, program: Program, arguments: Mapping[str, Any], *, limits: Limits = DEFAULT_LIMITS
     ) -> Returned | CodeFailure:
         """Call ``run(arguments)`` once, in a fresh session."""
+        ...
+
+    async def answer(
+        self,
+        program: Program,
+        given: Any,
+        *,
+        models: ModelAccess | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> Returned | CodeFailure:
+        """Call ``answer(given[, ctx])`` once, in a fresh session.
+
+        Args:
+            program: Checked for `EntryPoint.ANSWER`.
+            given: Any JSON value.
+            models: Access to models; ``None`` for none.
+            limits: Bounds of the call.
+        """
         ...

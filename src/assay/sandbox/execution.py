@@ -74,7 +74,7 @@ def program_inputs(program: Program) -> dict[str, Any]:
     """The driver's inputs that depend on the program alone."""
     return {
         "source": program.source,
-        "entry": str(program.entry_point),
+        "entry": program.entry,
         # Seeding costs as much as a small grade, so only programs that can draw numbers pay for it.
         "seeded": "random" in program.source,
     }

@@ -247,6 +247,26 @@ class MontySandbox:
         [outcome] = await self._run(_Job(program=program, calls=calls, metadata=None, limits=limits), parse_returned)
         return outcome
 
+    async def answer(
+        self,
+        program: Program,
+        given: Any,
+        *,
+        models: ModelAccess | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> Returned | CodeFailure:
+        """See `Sandbox.answer`."""
+        _expect(program, EntryPoint.ANSWER)
+        job = _Job(
+            program=program,
+            calls=[_encode([given], "the input")],
+            metadata=_metadata(program, None),
+            limits=limits,
+            models=_useful(program, models),
+        )
+        [outcome] = await self._run(job, parse_returned)
+        return outcome
+
     async def _run(self, job: _Job, parse: Callable[[Any], _Result]) -> list[_Result | CodeFailure]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + job.limits.batch_seconds
@@ -357,7 +377,7 @@ def _interpret(reply: Reply, job: _Job, parse: Callable[[Any], _Result]) -> _Res
     mark, body = reply.text[0], reply.text[1:]
     try:
         if mark == "!":
-            raise ResultError(describe_type(body, job.program.entry_point))
+            raise ResultError(describe_type(body, job.program.entry))
         if mark == "#":
             limit = job.limits.max_result_bytes * job.results_per_call
             raise ResultError(f"the result has {body} characters as JSON; the limit is {limit}")

@@ -20,8 +20,9 @@ _ARGUMENTS = {
     EntryPoint.TRANSFORM: ("row",),
     EntryPoint.TRANSFORM_BATCH: ("rows",),
     EntryPoint.RUN: ("arguments",),
+    EntryPoint.ANSWER: ("given",),
 }
-_WITH_CTX = frozenset({EntryPoint.GRADE, EntryPoint.GRADE_BATCH})
+_WITH_CTX = frozenset({EntryPoint.GRADE, EntryPoint.GRADE_BATCH, EntryPoint.ANSWER})
 
 # Modules whose functions are pure, or whose state the driver sets anew for each case (`random`).
 _STATELESS_MODULES = frozenset(
@@ -48,21 +49,31 @@ _STATELESS_MODULES = frozenset(
 _IMMUTABLE_CALLS = frozenset({"re.compile", "frozenset", "float", "int", "str"})
 
 
-def check_program(source: str, *, entry_point: EntryPoint) -> Program:
+def check_program(source: str, *, entry_point: EntryPoint, function: str = "") -> Program:
     """Check that ``source`` can be what ``entry_point`` says. Executes nothing.
 
     Args:
         source: Python source, at most 256 KiB in UTF-8.
-        entry_point: The function that will be called.
+        entry_point: The contract of the function that will be called.
+        function: Its name, if that is not the entry point's own.
 
     Raises:
         SandboxCodeError: With the line and column of the fault, counted from 1.
     """
     tree = _parse(source)
     _refuse_unsupported(tree)
-    function = _find_entry(tree, entry_point)
-    takes_ctx = _check_arity(function, entry_point)
-    return Program(source, entry_point, takes_ctx, _isolation(tree))
+    found = _find_entry(tree, entry_point, function or entry_point.value)
+    takes_ctx = _check_arity(found, entry_point)
+    return Program(source, entry_point, takes_ctx, _isolation(tree), function)
+
+
+def is_module(text: str) -> bool:
+    """Whether a text is Python that defines a function or a class at its top level. Executes nothing."""
+    try:
+        tree = _parse(text)
+    except SandboxCodeError:
+        return False
+    return any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for node in tree.body)
 
 
 def _parse(source: str) -> ast.Module:
@@ -102,12 +113,12 @@ def _refuse(node: ast.stmt | ast.expr, message: str) -> None:
     raise SandboxCodeError(message, line=node.lineno, column=node.col_offset + 1)
 
 
-def _find_entry(tree: ast.Module, entry_point: EntryPoint) -> ast.FunctionDef:
-    wanted = f"{entry_point}({', '.join(_ARGUMENTS[entry_point])})"
+def _find_entry(tree: ast.Module, entry_point: EntryPoint, name: str) -> ast.FunctionDef:
+    wanted = f"{name}({', '.join(_ARGUMENTS[entry_point])})"
     for statement in reversed(tree.body):
-        if isinstance(statement, ast.AsyncFunctionDef) and statement.name == entry_point:
-            _refuse(statement, f"`{entry_point}` must be a plain `def`; model calls through `ctx` need no `await`")
-        if isinstance(statement, ast.FunctionDef) and statement.name == entry_point:
+        if isinstance(statement, ast.AsyncFunctionDef) and statement.name == name:
+            _refuse(statement, f"`{name}` must be a plain `def`; model calls through `ctx` need no `await`")
+        if isinstance(statement, ast.FunctionDef) and statement.name == name:
             return statement
     raise SandboxCodeError(f"the program must define `def {wanted}` at its top level")
 
@@ -129,10 +140,10 @@ def _check_arity(function: ast.FunctionDef, entry_point: EntryPoint) -> bool:
     takes_ctx = bool(extra) and entry_point in _WITH_CTX and (required > len(expected) or extra[0].arg == "ctx")
     too_few = len(positional) < len(expected) and given.vararg is None
     if too_few or required > len(expected) + takes_ctx or keyword_only:
-        forms = f"`{entry_point}({', '.join(expected)})`"
+        forms = f"`{function.name}({', '.join(expected)})`"
         if entry_point in _WITH_CTX:
-            forms += f" or `{entry_point}({', '.join((*expected, 'ctx'))})`"
-        _refuse(function, f"`{entry_point}` takes the wrong arguments; define {forms}")
+            forms += f" or `{function.name}({', '.join((*expected, 'ctx'))})`"
+        _refuse(function, f"`{function.name}` takes the wrong arguments; define {forms}")
     return takes_ctx
 
 

@@ -18,7 +18,6 @@ from assay.kit.storable import find_unstorable, render_path
 from assay.sandbox.contract import (
     BatchGraded,
     CodeFailure,
-    EntryPoint,
     FailureKind,
     Graded,
     GradeOutcome,
@@ -227,14 +226,14 @@ def parse_returned(value: Any) -> Returned:
         ResultError: It holds NaN, infinity or an integer beyond 64 bits, which JSON for models cannot.
     """
     if fault := next(find_unstorable(value, max_depth=MAX_RETURNED_DEPTH), None):
-        raise ResultError(f"`run` returned a value that cannot be passed on: {render_path(fault.path)} {fault.reason}")
+        raise ResultError(f"a value was returned that cannot be passed on: {render_path(fault.path)} {fault.reason}")
     return Returned(value)
 
 
-def describe_type(name: str, entry_point: EntryPoint) -> str:
+def describe_type(name: str, function: str) -> str:
     """The complaint about a value of type ``name`` that JSON cannot hold, or that holds one such."""
     if name in {"dict", "list", "tuple"}:
-        return f"`{entry_point}` returned a {name} with something in it that JSON cannot express"
+        return f"`{function}` returned a {name} with something in it that JSON cannot express"
     if name == "int":
-        return f"`{entry_point}` returned an integer too large for a float; a score must be a finite number"
-    return f"`{entry_point}` returned a value of type {name[:100]!r}, not a result; convert it to JSON values"
+        return f"`{function}` returned an integer too large for a float; a score must be a finite number"
+    return f"`{function}` returned a value of type {name[:100]!r}, not a result; convert it to JSON values"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from tests.support.jobs import Jobs, points
+from tests.support.jobs import Jobs, points, provider_reply
+
+from assay.core.targets.service import delete_agent
+from assay.db.session import transaction
 
 CRITERIA = {"evaluation_criteria": {"correctness": ["It is right."]}}
 KINDS = ("inference", "uploaded_outputs_setup", "judge_scoring", "prompt_tuning", "model_backtesting")
@@ -44,6 +48,43 @@ CASES = [
         {"judge_model": "nobody/x"},
     ),
     Case("no inputs", "inference", "not_enough_data", "no inputs to run"),
+    Case(
+        "items without an input",
+        "inference",
+        "not_enough_data",
+        "2 items without an input were left out",
+        [{"expected": "x"}, {"input": ""}],
+    ),
+    Case(
+        "cases that are no objects",
+        "prompt_tuning",
+        "not_enough_data",
+        "3 items without an input were left out",
+        agent={"eval_dataset": {"cases": ["x", [None], 5]}},
+    ),
+    Case(
+        "cases that are no list",
+        "model_backtesting",
+        "not_enough_data",
+        "There are 0 cases",
+        agent={"eval_dataset": {"cases": "rubbish"}},
+    ),
+    Case(
+        "no such model to compare with",
+        "model_backtesting",
+        "no_model",
+        "Model 'nobody/x'",
+        points(4),
+        parameters={"models": ["nobody/x"]},
+    ),
+    Case("rows are no list", "uploaded_outputs_setup", "invalid_parameters", "rows", parameters={"rows": {"a": 1}}),
+    Case(
+        "the dataset is no id",
+        "judge_scoring",
+        "invalid_parameters",
+        "parameters.dataset",
+        parameters={"dataset": "latest"},
+    ),
     Case("no such dataset", "inference", "no_target", "no dataset", parameters={"dataset": str(uuid4())}),
     Case("no such prompt", "inference", "no_target", "no prompt", points(1), parameters={"prompt_id": str(uuid4())}),
     Case("no outputs", "judge_scoring", "not_enough_data", "0 outputs to score", points(4)),
@@ -111,6 +152,69 @@ async def test_a_judge_that_never_answers_ends_the_job(jobs: Jobs) -> None:
     result: Any = job.result
     assert (job.status, result["error_code"]) == ("failed", "not_enough_data")
     assert "judge could not be asked" in result["error"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [("judge_scoring", "no_model"), ("model_backtesting", "not_enough_data")], ids=str
+)
+@pytest.mark.parametrize("silent", [True, False], ids=["never answers", "answers rubbish"])
+async def test_a_judge_that_is_of_no_use_ends_the_job(jobs: Jobs, kind: str, code: str, silent: bool) -> None:
+    def reply(prompt: str, body: Mapping[str, Any]) -> str:
+        return "{ not JSON" if body["model"] == "judge" else provider_reply(prompt, body)
+
+    behaviour = jobs.evals.models.behaviour
+    behaviour.reply = reply
+    behaviour.hanging = "impartial evaluator" if silent else None
+    rows = [{"input": f"q{n}", "details": {"output": "a"}} for n in range(4)]
+    await jobs.agent(rows, **CRITERIA)
+
+    parameters = {"timeout_seconds": 0.2, "judge_model": "openai/judge", "models": ["openai/strong"]}
+    job = await jobs.finished(kind, parameters)
+
+    result: Any = job.result
+    assert (job.status, result["error_code"]) == ("failed", code), result
+    assert ("judge could not be asked" if silent else "judge's reply could not be read") in result["error"]
+
+
+async def test_an_analyzer_that_never_answers_degrades_the_job(jobs: Jobs) -> None:
+    jobs.evals.models.behaviour.hanging = "You improve the system prompt"
+    await jobs.agent(points(20))
+
+    job = await jobs.finished("prompt_tuning", {"timeout_seconds": 0.2}, num_iterations=2, candidates_per_iteration=1)
+
+    result: Any = job.result
+    logs: Any = job.logs
+    assert (job.status, result["status"]) == ("completed", "no_improvement")
+    assert "1 of 1 proposals could not be had" in str(logs)
+    assert "nothing new was proposed" in job.report_markdown
+
+
+async def test_a_deleted_agent(jobs: Jobs) -> None:
+    agent_id = await jobs.agent(points(4))
+    job_id = await jobs.start("inference")
+    async with transaction(jobs.evals.runtime.sessions) as session:
+        await delete_agent(session, jobs.principal, agent_id)
+
+    await jobs.carry_out(job_id)
+
+    job = await jobs.get(job_id)
+    result: Any = job.result
+    assert (job.status, result["error_code"], result["error"]) == (
+        "failed",
+        "no_target",
+        "The job's agent has been deleted.",
+    )
+
+
+async def test_items_without_an_input_are_left_out_and_told_of(jobs: Jobs) -> None:
+    await jobs.agent([*points(3), {"expected": "x"}])
+
+    job = await jobs.finished("inference")
+
+    result: Any = job.result
+    logs: Any = job.logs
+    assert (job.status, result["total"]) == ("completed", 3)
+    assert [line["msg"] for line in logs] == ["1 items without an input were left out."]
 
 
 async def test_what_a_client_keeps_in_result_stays(jobs: Jobs) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import select
 from tests.support.jobs import ANALYZER, BASELINE, BETTER, JUDGE, MODEL, Jobs, points, provider_reply
 
@@ -21,15 +22,17 @@ async def items(jobs: Jobs, dataset_id: str) -> list[DatasetItemRow]:
         return list(await session.scalars(statement.order_by(DatasetItemRow.position)))
 
 
-async def test_a_better_prompt_is_found(jobs: Jobs) -> None:
+@pytest.mark.parametrize("proposer", ["analyzer", "gepa"])
+async def test_a_better_prompt_is_found(jobs: Jobs, proposer: str) -> None:
     await jobs.agent(points(160))
+    parameters = {"seed": 3, "proposer": proposer}
 
-    job = await jobs.finished("prompt_tuning", {"seed": 3}, num_iterations=3, candidates_per_iteration=2)
+    job = await jobs.finished("prompt_tuning", parameters, num_iterations=3, candidates_per_iteration=2)
 
     result: Any = job.result
     assert job.status == "completed", result
     assert result["status"] == "improved"
-    assert result["parameters"] == {"seed": 3}
+    assert result["parameters"] == parameters
     sealed = result["sealed_test"]
     low, high = sealed["interval_95"]
     assert low <= 0.5 <= high
@@ -70,14 +73,15 @@ async def test_no_improvement_is_a_plain_result(jobs: Jobs) -> None:
     assert {row.status for row in (await jobs.iterations(job.id))[1:]} == {"discard"}
 
 
-async def test_an_analyzer_that_answers_rubbish_degrades_the_job(jobs: Jobs) -> None:
+@pytest.mark.parametrize("proposer", ["analyzer", "gepa"])
+async def test_an_analyzer_that_answers_rubbish_degrades_the_job(jobs: Jobs, proposer: str) -> None:
     def reply(prompt: str, body: Mapping[str, Any]) -> str:
         return "{ not JSON \x01" if body["model"] == "analyzer" else provider_reply(prompt, body)
 
     jobs.evals.models.behaviour.reply = reply
     await jobs.agent(points(20))
 
-    job = await jobs.finished("prompt_tuning", num_iterations=5, candidates_per_iteration=2)
+    job = await jobs.finished("prompt_tuning", {"proposer": proposer}, num_iterations=5, candidates_per_iteration=2)
 
     logs: Any = job.logs
     assert job.status == "completed"

@@ -35,7 +35,7 @@ def result(index: int, status: SampleStatus = DONE, **values: Any) -> SampleResu
 
 async def record(evals: Evals, execution: Execution, *results: SampleResult) -> RunStatus:
     async with transaction(evals.runtime.sessions) as session:
-        return await ledger.record_answers(session, execution, results)
+        return (await ledger.record_answers(session, execution, results)).status
 
 
 async def set_run(evals: Evals, run_id: UUID, assignment: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import text
 from tests.support.evals import Evals, question_rows
 
 from assay.core.runs import ledger, recorder
-from assay.core.runs.ledger import Execution, SampleResult
+from assay.core.runs.ledger import Execution, SampleResult, Standing
 from assay.core.runs.prepare import prepare_run
 from assay.core.runs.recorder import ChunkProgress, Recorder, Settlement
 from assay.core.runs.types import RunStatus, SampleStatus
@@ -35,6 +36,11 @@ def settlement(index: int, chunk: ChunkProgress | None, *, scores_only: bool = F
     return Settlement(SampleResult(0, 0, index, status, values), chunk, scores_only=scores_only)
 
 
+def noting(statuses: list[RunStatus]) -> Callable[[Sequence[SampleResult], Standing], None]:
+    """Keeps the status after each write."""
+    return lambda results, standing: statuses.append(standing.status)
+
+
 async def test_everything_is_written_and_the_chunk_closed(evals: Evals) -> None:
     execution = await prepared(evals)
     seen: list[RunStatus] = []
@@ -44,7 +50,7 @@ async def test_everything_is_written_and_the_chunk_closed(evals: Evals) -> None:
         if faults:
             raise faults.pop()
 
-    writer = Recorder(evals.runtime.sessions, execution, lane="1/0", on_status=seen.append, before_write=before_write)
+    writer = Recorder(evals.runtime.sessions, execution, lane="1/0", on_written=noting(seen), before_write=before_write)
     chunk = ChunkProgress(0, COUNT)
     async with asyncio.TaskGroup() as group:
         group.create_task(writer.run())
@@ -69,7 +75,9 @@ async def test_long_outputs_make_small_batches(evals: Evals, monkeypatch: pytest
 
     async def before_write() -> None: ...
 
-    writer = Recorder(evals.runtime.sessions, execution, lane="1/0", on_status=writes.append, before_write=before_write)
+    writer = Recorder(
+        evals.runtime.sessions, execution, lane="1/0", on_written=noting(writes), before_write=before_write
+    )
     chunk = ChunkProgress(0, 6)
     for index in range(6):
         writer.put(settlement(index, chunk, output_text="x" * 600))
@@ -89,9 +97,7 @@ async def test_a_lane_that_is_given_up_writes_what_it_has(evals: Evals, *, writi
         if writing:
             await go_on.wait()
 
-    writer = Recorder(
-        evals.runtime.sessions, execution, lane="1/0", on_status=lambda status: None, before_write=before_write
-    )
+    writer = Recorder(evals.runtime.sessions, execution, lane="1/0", on_written=noting([]), before_write=before_write)
     chunk = ChunkProgress(0, COUNT)
     task = asyncio.create_task(writer.run())
     writer.put(settlement(0, chunk, output_text="0"))

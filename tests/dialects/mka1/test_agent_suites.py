@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.dialects.mka1.agent_objects import make_agent
+from tests.support.agents_at_work import ADD
 from tests.support.live import LiveServer
 from tests.support.mka1 import Client, Mode, make_suite, questions
 from tests.support.tenants import Tenants
@@ -41,6 +42,25 @@ async def test_an_agent_is_evaluated(client: Client) -> None:
     assert trajectory.steps[0]["kind"] == "model_turn"
     runs = await client.call("agent_runs.list_agent_runs", agent_id=agent.id, limit=100)
     assert sorted(one.agent_version for one in runs.data) == [1] * ROWS + [2] * ROWS
+
+
+@pytest.mark.timeout(120)
+async def test_every_sample_of_a_suite_shows_what_its_agent_did(client: Client) -> None:
+    agent = await make_agent(client, model="simulator/tools", tools=[ADD])
+    rows = [{"question": f'call add {{"a": 1, "b": {number}}}', "answer": str(number + 1)} for number in range(50)]
+    suite = await make_suite(client, rows)
+
+    run = await client.call("evals.create_run", suite_id=suite.id, models=[f"agent:{agent.id}"])
+    done = await client.finished(run.id, timeout_seconds=100)
+
+    assert (done.status, done.request_counts.completed) == ("completed", 50), client.last.content
+    assert client.last.json["metrics"]["overall"]["exact_match"] == 1
+    for number in range(50):
+        found = await client.call(
+            "evals.get_sample_trajectory", run_id=run.id, sample_index=number, task_id="qa", model=f"agent:{agent.id}"
+        )
+        assert [step["kind"] for step in found.steps] == ["model_turn", "tool_call", "model_turn"]
+        assert found.steps[1]["items"][0]["output"] == str(number + 1)
 
 
 @pytest.mark.parametrize("model", ["agent:x", f"agent:agt_{'0' * 32}", "agent:{id}@9", "agent:{id}@x", "agent:{id}@"])

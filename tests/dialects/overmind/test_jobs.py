@@ -233,6 +233,43 @@ async def test_e_bad_values_are_refused_by_field(caller: Caller, job: dict[str, 
         assert all(isinstance(message, str) for message in body[field])
 
 
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("job", '"not-a-uuid"'),
+        ("job", "null"),
+        ("job", f'"{MISSING}"'),
+        ("iteration_name", '""'),
+        ("iteration_name", "null"),
+        ("iteration_name", f'"{"x" * 65}"'),
+        ("order", "9223372036854775808"),
+        ("order", "1.0"),
+        ("order", '"1"'),
+        ("avg_score", "null"),
+        ("avg_score", '"61"'),
+        ("avg_score", "Infinity"),
+        ("status", '"skip"'),
+        ("status", "null"),
+        ("description", "5"),
+        ("agent_code", "null"),
+        ("dimension_scores", '{"a": NaN}'),
+    ],
+)
+async def test_e_bad_values_of_iterations_are_refused_by_field(
+    caller: Caller, job: dict[str, Any], field: str, text: str
+) -> None:
+    made = await caller.ok("POST", "/job-iterations/", {"job": job["id"], "iteration_name": "a"})
+    rest = {"job": f'"{job["id"]}"', "iteration_name": '"a"', field: text}
+    content = "{" + ", ".join(f'"{name}": {value}' for name, value in rest.items()) + "}"
+    headers = {"Content-Type": "application/json"}
+    for method, path in (
+        ("POST", "/job-iterations/"),
+        ("PATCH", f"/job-iterations/{made['id']}/"),
+        ("PUT", f"/job-iterations/{made['id']}/"),
+    ):
+        assert list(await caller.refused(400, method, path, content=content, headers=headers)) == [field]
+
+
 @pytest.mark.parametrize("field", ["backtest_results", "result", "logs"])
 @pytest.mark.parametrize("value", [None, [], 0, "x", False, 1.5, {"b": [1, {"a": None}], "a": -0.1}, [[], {}]], ids=str)
 async def test_g_json_columns_come_back_as_they_were(caller: Caller, field: str, value: Any) -> None:

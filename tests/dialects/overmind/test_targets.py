@@ -89,7 +89,7 @@ async def test_dataset_versions_count_up_and_stay(caller: Caller, stranger: Call
 
     assert (first["version"], second["version"], second["num_datapoints"]) == (1, 2, 0)
     assert [point["order"] for point in first["datapoints"]] == [0, 1]
-    assert first["datapoints"][1] == points[0] | {"id": first["datapoints"][1]["id"]}
+    assert points[0].items() <= first["datapoints"][1].items()
     found = await caller.ok("GET", f"/agents/{agent['id']}/")
     assert (found["active_dataset"], found["dataset_size"]) == (first["id"], 2)
     assert (found["dataset_has_expected_output"], set(found["dataset_input_keys"])) == (True, {"q", "more"})

@@ -136,7 +136,7 @@ class SpanRecordRow(OwnedMixin, Base):
     __table_args__ = (Index(None, "project_id", "created_at", "id"), Index(None, "trace", "position"))
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    trace: Mapped[str]
+    trace: Mapped[str] = mapped_column(default="")
     """Id of the trace record, as the client wrote it."""
     span_type: Mapped[str]
     name: Mapped[str]

@@ -5,16 +5,16 @@ Each execution of a grader gets its own counter, so that what judging cost is ke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast
 
+from assay.core.judging.host import read_messages
 from assay.core.judging.service import JudgeCaller
 from assay.core.runs.plan import RunPlan
 from assay.gateway.errors import ProviderError
 from assay.gateway.gateway import Gateway
 from assay.gateway.generation import resolve_generation
-from assay.gateway.types import Message, ModelRequest, ModelRole
+from assay.gateway.types import ModelRequest, ModelRole
 from assay.kit.errors import DomainError
 from assay.sandbox.contract import HostFunctionError
 
@@ -70,7 +70,7 @@ class JudgeCalls:
             reply = await self._gateway.respond(
                 ModelRequest(
                     model=self._plan.config.judge_model or AUTO if model == AUTO else model,
-                    messages=_messages(prompt),
+                    messages=read_messages(prompt),
                     generation=resolve_generation(request),
                     project_id=self._plan.project_id,
                     role=ModelRole.JUDGE,
@@ -121,22 +121,6 @@ class JudgeCalls:
         self._models.add(model)
         if cost is not None:
             self._cost = (self._cost or Decimal(0)) + cost
-
-
-def _messages(prompt: object) -> tuple[Message, ...]:
-    if isinstance(prompt, str):
-        return (Message("user", prompt),)
-    if not isinstance(prompt, list) or not prompt:
-        raise HostFunctionError("responses_create needs `input`: a text, or a list of {'role', 'content'}.")
-    return tuple(_message(part) for part in cast("list[object]", prompt))
-
-
-def _message(part: object) -> Message:
-    turn: Mapping[str, object] = cast("Mapping[str, object]", part) if isinstance(part, dict) else {}
-    role, content = turn.get("role"), turn.get("content")
-    if not isinstance(role, str) or not isinstance(content, str):
-        raise HostFunctionError("Each message of `input` needs a `role` and a text as `content`.")
-    return Message(role, content)
 
 
 def _texts(value: object) -> list[str]:

@@ -92,6 +92,10 @@ class RunRow(OwnedMixin, Base):
     agent_effort: Mapped[str | None]
     webhook_endpoint_id: Mapped[UUID | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="SET NULL"))
     """Who is told of changes of the status."""
+    budget_usd: Mapped[Decimal | None]
+    """At which the run stops, to be retried with a higher one."""
+    spent_usd: Mapped[Decimal] = mapped_column(default=Decimal(0), server_default=text("0"))
+    """What has been paid so far, with what was paid for samples that were run again."""
     cost_usd: Mapped[Decimal | None]
     input_tokens: Mapped[int | None] = mapped_column(BigInteger)
     output_tokens: Mapped[int | None] = mapped_column(BigInteger)

@@ -376,6 +376,7 @@ def to_config(row: RunRow) -> RunConfig:
         max_samples_per_task=row.max_samples_per_task,
         max_workflow_sample_activities=row.max_workflow_sample_activities,
         repeats=row.repeats,
+        budget_usd=row.budget_usd,
     )
 
 

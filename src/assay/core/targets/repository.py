@@ -16,6 +16,8 @@ from assay.core.targets.models import DatasetVersionRow, SuggestionRow, TargetAg
 from assay.db.listing import Columns, ListQuery, SortBy, list_rows
 from assay.db.slices import Counted, Slice
 
+_HIGHEST_VERSION = 2**63 - 1
+"""What a column of 64 bits holds."""
 Row = TypeVar("Row", TargetAgentRow, TargetPromptRow, SuggestionRow)
 
 AGENT_COLUMNS: Columns = {
@@ -112,10 +114,12 @@ async def list_suggestions(
 
 
 async def next_prompt_version(session: AsyncSession, agent_id: UUID) -> int:
-    """One more than the agent's highest."""
-    highest = await session.scalar(
-        select(func.max(TargetPromptRow.version)).where(TargetPromptRow.agent_id == agent_id)
-    )
+    """One more than the agent's highest. Clients may number prompts themselves, so the last number that fits may be
+    there already; then there is no higher one, and it is given again.
+    """
+    prompt = TargetPromptRow
+    countable = prompt.version < _HIGHEST_VERSION
+    highest = await session.scalar(select(func.max(prompt.version)).where(prompt.agent_id == agent_id, countable))
     return (highest or 0) + 1
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import ScalarSelect
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from assay.core.ownership import owner_columns
+from assay.core.ownership import OwnerColumns, owner_columns
 from assay.core.projects.types import Principal, Scope
 from assay.core.targets import repository
 from assay.core.targets.errors import DuplicateSlugError, TargetNotFoundError, UnknownReferenceError
@@ -133,6 +133,40 @@ async def create_prompt(session: AsyncSession, principal: Principal, values: Map
     if "version" not in values:
         row.version = await repository.next_prompt_version(session, agent.id)
     return await _add(session, row)
+
+
+async def store_proposal(
+    session: AsyncSession,
+    owner: OwnerColumns,
+    *,
+    agent_id: UUID,
+    prompt_id: UUID,
+    suggestion_id: UUID,
+    prompt: Mapping[str, Any],
+    suggestion: Mapping[str, Any],
+) -> int:
+    """Keep a prompt that a job made, and the suggestion to take it up; once, whatever is stored under these ids.
+
+    Args:
+        session: A session inside a transaction.
+        owner: Whose they will be.
+        agent_id: Whose prompt it is.
+        prompt_id: Its id, the same whenever the job makes it again.
+        suggestion_id: Likewise.
+        prompt: Columns of the prompt; it gets the agent's next number.
+        suggestion: Columns of the suggestion.
+
+    Returns:
+        The prompt's number.
+    """
+    if (stored := await session.get(TargetPromptRow, prompt_id)) is not None:
+        return stored.version
+    await session.get(TargetAgentRow, agent_id, with_for_update=True)
+    version = await repository.next_prompt_version(session, agent_id)
+    session.add(TargetPromptRow(**owner, id=prompt_id, agent_id=agent_id, version=version, **prompt))
+    session.add(SuggestionRow(**owner, id=suggestion_id, agent_id=agent_id, **suggestion))
+    await session.flush()
+    return version
 
 
 async def update_prompt(

@@ -117,6 +117,7 @@ def from_create_run(body: CreateRun) -> RunConfig:
         max_samples_per_task=body.max_samples_per_task,
         max_workflow_sample_activities=body.max_workflow_sample_activities,
         repeats=body.repeats,
+        budget_usd=body.budget_usd,
     )
 
 
@@ -137,6 +138,7 @@ def to_run(run: Run) -> WireRun:
         embedding_model=run.config.embedding_model,
         generation=dict(run.config.generation),
         repeats=run.config.repeats if run.config.effective_repeats > 1 else None,
+        budget_usd=dollars(run.config.budget_usd),
         request_counts=WireRequestCounts(total=run.total, completed=run.completed, failed=run.failed),
         metrics=None if run.metrics is None else dict(run.metrics),
         error=None if run.error is None else dict(run.error),

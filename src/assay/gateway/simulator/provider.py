@@ -49,12 +49,23 @@ class RuleConfig(BaseModel):
     wrong: tuple[str, ...] = ()
 
 
+class HelpConfig(BaseModel):
+    """An instruction that a simulated model does better with, in ``assay.toml``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str = Field(min_length=1)
+    accuracy: float = Field(ge=-1, le=1)
+    """Added to the model's own while the text stands in its instructions; below 0 it does worse."""
+
+
 class Behaviour(BaseModel):
     """What a simulated model does; the ``simulator`` table of a model in ``assay.toml``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     accuracy: Rate = Field(default=1.0, description="Share of prompts answered rightly, where the answer is known.")
+    instructions: tuple[HelpConfig, ...] = Field(default=(), description="What in its instructions changes accuracy.")
     latency_seconds: float = Field(default=0.0, ge=0, le=600, description="Mean latency.")
     latency_jitter: Rate = Field(default=0.0, description="Spread: uniform within mean · (1 ± jitter).")
     rate_limited_rate: Rate = Field(default=0.0, description="Share of attempts refused with 429.")
@@ -67,6 +78,11 @@ class Behaviour(BaseModel):
     skills: tuple[str, ...] = Field(default=("arithmetic", "sentiment"), description="Tried after the answer key.")
     constant: str | None = Field(default=None, description="Said where nothing else knows an answer.")
     calls_tools: bool = Field(default=False, description="Make the tool calls that the prompt spells out.")
+
+    def accuracy_under(self, instructions: str) -> float:
+        """The share of prompts answered rightly under these instructions, 0 to 1."""
+        gained = sum(one.accuracy for one in self.instructions if one.text.casefold() in instructions.casefold())
+        return min(1.0, max(0.0, self.accuracy + gained))
 
 
 PRESETS: Mapping[str, Behaviour] = {
@@ -211,7 +227,8 @@ class Simulator:
 
 
 def _prompt(request: ModelRequest) -> Prompt:
-    instructions = request.generation.instructions or ""
+    systems = [_plain_text(message) for message in request.messages if message.role in ("system", "developer")]
+    instructions = "\n".join(filter(None, [request.generation.instructions, *systems]))
     user = next((message for message in reversed(request.messages) if message.role == "user"), None)
     return Prompt("" if user is None else _plain_text(user), instructions)
 
@@ -257,7 +274,7 @@ def _fail(model_id: str, behaviour: Behaviour, fate: float) -> None:
 
 def _reply(simulated: _SimulatedModel, prompt: Prompt, draw: Random, *, blank: bool) -> RawReply:
     answer = simulated.answer(prompt)
-    right = draw.random() < simulated.behaviour.accuracy
+    right = draw.random() < simulated.behaviour.accuracy_under(prompt.instructions)
     if blank:
         text = ""
     elif answer is None:

@@ -17,6 +17,7 @@ from assay.core.jobs.work.running import cancel_job, fail_job, run_job
 from assay.db.engine import SessionFactory
 from assay.db.faults import is_transient
 from assay.gateway.gateway import Gateway
+from assay.sandbox import Sandbox
 from assay.workflows.job.shared import CANCEL, FAIL, RUN, JobFailure, JobInput
 
 ATTEMPTS_AT_A_FAULT = 3
@@ -28,9 +29,10 @@ _log = structlog.stdlib.get_logger(__name__)
 class JobActivities:
     """Holds what the activities work with."""
 
-    def __init__(self, sessions: SessionFactory, gateway: Gateway) -> None:
+    def __init__(self, sessions: SessionFactory, gateway: Gateway, sandbox: Sandbox) -> None:
         self._sessions = sessions
         self._gateway = gateway
+        self._sandbox = sandbox
 
     def all(self) -> Sequence[Callable[..., Any]]:
         """Every activity, for the worker."""
@@ -41,14 +43,22 @@ class JobActivities:
         """Carry the job out, or go on with it."""
         try:
             async with _beating():
-                await run_job(self._sessions, self._gateway, job_id=UUID(request.job_id), execution=request.execution)
+                await run_job(
+                    self._sessions,
+                    self._gateway,
+                    job_id=UUID(request.job_id),
+                    execution=request.execution,
+                    sandbox=self._sandbox,
+                )
         except Exception as error:
-            if is_transient(error) or activity.info().attempt < ATTEMPTS_AT_A_FAULT:
-                raise
-            _log.exception("job_failed", job_id=request.job_id)
-            # What an exception says may hold data; its kind does not.
-            kind = type(error).__name__
-            raise ApplicationError(f"An internal fault ({kind}); the log has the rest.", non_retryable=True) from error
+            hopeless = not is_transient(error) and activity.info().attempt >= ATTEMPTS_AT_A_FAULT
+            if hopeless:
+                _log.exception("job_failed", job_id=request.job_id)
+            else:
+                _log.warning("job_interrupted", job_id=request.job_id, exc_info=True)
+            # What an exception says, and what it was caused by, may hold data; its kind does not.
+            message = f"An internal fault ({type(error).__name__}); the log has the rest."
+            raise ApplicationError(message, non_retryable=hopeless) from None
 
     @activity.defn(name=FAIL)
     async def fail(self, request: JobFailure) -> None:

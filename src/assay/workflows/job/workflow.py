@@ -22,7 +22,7 @@ HEARTBEAT = timedelta(seconds=6)
 # About a quarter of an hour of outage; faults of ours end it sooner.
 OUTAGE = RetryPolicy(
     initial_interval=timedelta(seconds=1),
-    backoff_coefficient=1.5,
+    backoff_coefficient=1.2,
     maximum_interval=timedelta(seconds=10),
     maximum_attempts=100,
 )

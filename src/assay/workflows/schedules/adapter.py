@@ -31,13 +31,17 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from assay.core.schedules.cadence import Cadence, CronCadence, IntervalCadence, OnceCadence
+from assay.kit.clock import utc_now
 
 CATCH_UP_WINDOW = timedelta(seconds=60)
 """How late Temporal may still strike; what it drops after that, the records of whoever is struck make good."""
 CALL_TIMEOUT = timedelta(seconds=10)
+NEAR = timedelta(seconds=15)
+"""How long Temporal may take to begin with a schedule."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CORRECTED_YEARS = 2
@@ -54,6 +58,8 @@ class ClockDefinition:
     paused: bool
     workflow: str
     argument: Any
+    due_at: datetime | None = None
+    """The first instant that is not settled yet."""
 
     def note(self, now: datetime) -> str:
         """What tells this definition from an older one; changes with the year, when corrections must be renewed."""
@@ -85,6 +91,10 @@ class TemporalClock:
     async def put(self, definition: ClockDefinition, *, now: datetime) -> None:
         """Create the schedule, or make the one that is there equal to the definition.
 
+        Temporal strikes for the instants after it has begun to work on a schedule, which may be a second after it took
+        it. For an instant so near, or past, there is a strike of our own. It does no harm where Temporal strikes too:
+        whoever is struck a second time finds nothing due.
+
         Raises:
             temporalio.service.RPCError: Temporal is away or refuses.
         """
@@ -93,6 +103,20 @@ class TemporalClock:
             await self._client.create_schedule(self.id_of(definition.name), schedule, rpc_timeout=CALL_TIMEOUT)
         except ScheduleAlreadyRunningError:
             await self._update(definition, schedule)
+        wait = None if definition.paused or definition.due_at is None else definition.due_at - utc_now()
+        if wait is not None and wait < NEAR:
+            await self._strike_after(definition, max(wait, timedelta()))
+
+    async def _strike_after(self, definition: ClockDefinition, wait: timedelta) -> None:
+        await self._client.start_workflow(
+            definition.workflow,
+            definition.argument,
+            id=f"{definition.workflow}/{definition.name.rpartition('/')[2]}/first",
+            task_queue=self._task_queue,
+            start_delay=wait,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            rpc_timeout=CALL_TIMEOUT,
+        )
 
     async def _update(self, definition: ClockDefinition, schedule: Schedule) -> None:
         def replace(found: ScheduleUpdateInput) -> ScheduleUpdate | None:

@@ -99,6 +99,7 @@ class EvalScheduleDefinitions(ClockDefinitions):
             paused=not row.enabled,
             workflow=shared.WORKFLOW,
             argument=shared.FireInput(str(row.id), self.name),
+            due_at=row.next_due_at,
         )
 
 
@@ -124,6 +125,7 @@ class AgentScheduleDefinitions(ClockDefinitions):
             paused=row.status != ScheduleStatus.ACTIVE.value,
             workflow=shared.WORKFLOW,
             argument=shared.FireInput(str(row.id), self.name),
+            due_at=row.next_due_at,
         )
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.core.jobs.work.ledger import Answer, Ledger
+from assay.core.jobs.work.programs import DEFAULT_FUNCTION, find_program, run_program
 from assay.core.jobs.work.target import Case, as_object, as_text
 from assay.gateway.generation import Generation
 from assay.gateway.types import Message, ModelRequest, ModelRole
+from assay.sandbox import SandboxCodeError
 
 RETRIES = 2
 """Further attempts of a call after a fault."""
@@ -23,6 +25,8 @@ class Lane:
 
     model: str
     prompt: str
+    function: str = DEFAULT_FUNCTION
+    """What to call in a prompt that is a program."""
 
     @property
     def key(self) -> str:
@@ -40,6 +44,18 @@ async def answer_case(ledger: Ledger, lane: Lane, number: int, case: Case, *, ti
         case: What is asked.
         timeout_seconds: Of one attempt.
     """
+    key = f"answer/{lane.key}/{number}"
+    try:
+        program = find_program(lane.prompt, lane.function)
+    except SandboxCodeError as error:
+        return Answer(error=f"The code cannot be run: {error.message}", model=lane.model)
+    if program is not None:
+        return await ledger.settle(
+            key,
+            lambda: run_program(
+                ledger, program, case.input, key=key, model=lane.model, timeout_seconds=timeout_seconds
+            ),
+        )
     messages = [Message("user", case.text)]
     if lane.prompt.strip():
         messages.insert(0, Message("system", fill_in(lane.prompt, case.input)))
@@ -49,7 +65,7 @@ async def answer_case(ledger: Ledger, lane: Lane, number: int, case: Case, *, ti
         generation=generation(timeout_seconds),
         role=ModelRole.CANDIDATE,
     )
-    return await ledger.ask(f"answer/{lane.key}/{number}", request)
+    return await ledger.ask(key, request)
 
 
 def generation(timeout_seconds: float, text: dict[str, Any] | None = None) -> Generation:

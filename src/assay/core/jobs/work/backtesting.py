@@ -48,10 +48,22 @@ async def backtest_models(work: Work) -> None:
     tried = await complete_all(try_one(lane, number) for number in cases for lane in lanes)
     by_model = {lane.model: tried[place :: len(lanes)] for place, lane in enumerate(lanes)}
     results = [_measure(model, found) for model, found in by_model.items()]
-    if not any(answer.ok for answer, _ in by_model[lanes[0].model]):
-        raise JobFaultError(FaultCode.NO_MODEL, f"The current model {lanes[0].model} answered nothing.")
+    _check_baseline(lanes[0].model, by_model[lanes[0].model])
     backtest = compare_models(results[0], results[1:], margin=work.parameters.margin, alpha=work.parameters.alpha)
     await _finish(work, backtest, by_model)
+
+
+def _check_baseline(model: str, tried: Sequence[_Tried]) -> None:
+    """Raise ``JobFaultError`` when there is nothing to compare with."""
+    answered = [grade for answer, grade in tried if answer.ok]
+    if not answered:
+        error = next((answer.error for answer, _ in tried if answer.error), "there is nothing to answer.")
+        raise JobFaultError(FaultCode.NO_MODEL, f"The current model {model} answered nothing: {error}")
+    if all(grade.score is None for grade in answered):
+        raise JobFaultError(
+            FaultCode.NOT_ENOUGH_DATA,
+            f"No answer of the current model {model} could be graded: {answered[0].reason}",
+        )
 
 
 async def _prepare(work: Work) -> tuple[list[Lane], Grader, Sequence[int]]:
@@ -78,7 +90,7 @@ async def _prepare(work: Work) -> tuple[list[Lane], Grader, Sequence[int]]:
         grader = choose_grader(work.ledger, target, judge_model=judge, timeout_seconds=timeout)
         calls.append((judge, ModelRole.JUDGE, len(cases) * len(models)))
     await work.estimate(calls)
-    return [Lane(model, target.prompt) for model in models], grader, cases
+    return [Lane(model, target.prompt, target.function) for model in models], grader, cases
 
 
 def _measure(model: str, tried: Sequence[_Tried]) -> ModelResult:

@@ -15,6 +15,8 @@ class FaultCode(StrEnum):
     NO_MODEL = "no_model"
     UNPRICED_MODEL = "unpriced_model"
     """There is a budget, and a model whose calls have no known price."""
+    UNSUPPORTED_CODE = "unsupported_code"
+    """The agent is code that the sandbox cannot run."""
     INVALID_PARAMETERS = "invalid_parameters"
     EXCEPTION = "exception"
 

@@ -16,6 +16,7 @@ from assay.core.targets.types import DatasetOrigin
 from assay.core.targets.versions import store_outputs
 from assay.db.session import transaction
 from assay.gateway.types import ModelRole
+from assay.sandbox import is_module
 
 SHOWN_ERRORS = 20
 
@@ -36,7 +37,7 @@ async def run_inference(work: Work) -> None:
         )
     model = await work.resolve(next(iter(parameters.models), work.target.model))
     await work.estimate([(model, ModelRole.CANDIDATE, len(cases))])
-    lane, done = Lane(model, work.target.prompt), 0
+    lane, done = Lane(model, work.target.prompt, work.target.function), 0
 
     async def answer(number: int, case: Case) -> Answer:
         nonlocal done
@@ -48,7 +49,8 @@ async def run_inference(work: Work) -> None:
     answers = await complete_all(answer(number, case) for number, case in enumerate(cases))
     result = _summarize(model, answers)
     if not result["succeeded"]:
-        raise JobFaultError(FaultCode.NO_MODEL, f"None of {len(cases)} inputs was answered: {answers[0].error}")
+        code = FaultCode.UNSUPPORTED_CODE if is_module(work.target.prompt) else FaultCode.NO_MODEL
+        raise JobFaultError(code, f"None of {len(cases)} inputs was answered: {answers[0].error}")
     dataset_id = work.made_id("outputs")
     await _store(work, dataset_id, model, answers)
     result["dataset"] = str(dataset_id)

@@ -15,13 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.jobs.models import JobIterationRow, JobRow
 from assay.core.jobs.types import Decision, JobStatus
-from assay.core.jobs.work.faults import FaultCode, JobFaultError, JobStoppedError
+from assay.core.jobs.work.faults import JobStoppedError
 from assay.core.jobs.work.ledger import Ledger
 from assay.core.jobs.work.rows import add_log, add_to_result
 from assay.core.jobs.work.target import Parameters, Target
 from assay.core.ownership import OwnerColumns
 from assay.db.session import transaction
-from assay.gateway.errors import UnknownModelError
 from assay.gateway.tokens import count_tokens
 from assay.gateway.types import ModelRole, Usage
 from assay.kit.clock import utc_now
@@ -59,19 +58,7 @@ class Work:
         Raises:
             JobFaultError: There is no such model, or a budget and no price.
         """
-        gateway = self.ledger.gateway
-        try:
-            price = await gateway.price(model or AUTO, Usage(1_000_000, 1_000_000), role)
-            found = gateway.catalog.resolve(model or AUTO, role).id
-        except UnknownModelError as error:
-            raise JobFaultError(FaultCode.NO_MODEL, error.message) from error
-        if price is None and self.ledger.budget_usd is not None:
-            raise JobFaultError(
-                FaultCode.UNPRICED_MODEL,
-                f"The job has a budget, and the price of {found} is not known. Give it prices under [models] in "
-                "assay.toml, or leave budget_usd out.",
-            )
-        return found
+        return await self.ledger.check_price(model or AUTO, role)
 
     async def estimate(self, calls: Sequence[tuple[str, ModelRole, int]]) -> None:
         """Write down what is to be expected, before the first call.

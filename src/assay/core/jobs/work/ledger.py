@@ -13,16 +13,19 @@ from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.jobs.models import JobRow, JobStepRow
 from assay.core.jobs.types import JobStatus
 from assay.core.jobs.work.faults import BudgetReachedError, FaultCode, JobFaultError, JobStoppedError
 from assay.db.engine import SessionFactory
 from assay.db.session import transaction
+from assay.gateway.errors import UnknownModelError
 from assay.gateway.gateway import Gateway
-from assay.gateway.types import ModelRequest
+from assay.gateway.types import ModelRequest, ModelRole, Usage
 from assay.kit.clock import utc_now
 from assay.kit.errors import DomainError
+from assay.sandbox import Sandbox
 
 T = TypeVar("T")
 
@@ -64,6 +67,7 @@ class Ledger:
         execution: Which one; what belongs to an earlier one is refused.
         budget_usd: What all calls of the job may cost together; None for no ceiling. Calls in flight when it is
             reached are still paid, so it is passed by ten calls at most.
+        sandbox: Runs agents that are code; None where there is none.
     """
 
     def __init__(
@@ -74,12 +78,14 @@ class Ledger:
         job_id: UUID,
         execution: int,
         budget_usd: Decimal | None = None,
+        sandbox: Sandbox | None = None,
     ) -> None:
         self.sessions = sessions
         self.gateway = gateway
         self.job_id = job_id
         self.execution = execution
         self.budget_usd = budget_usd
+        self.sandbox = sandbox
         self.spent_usd = Decimal(0)
         self.unpriced = 0
         """Calls whose price is not known."""
@@ -88,6 +94,7 @@ class Ledger:
         self._ready: dict[str, dict[str, Any]] = {}
         # Held by whoever writes: what `_ready` holds must not be written by two at once.
         self._writing = asyncio.Lock()
+        self._stopped = False
         self._successes: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
 
@@ -104,6 +111,36 @@ class Ledger:
         if key not in self._steps:
             await self._record(key, await compute(), failed=False, cost=None)
         return self._steps[key]
+
+    async def settle(self, key: str, compute: Callable[[], Awaitable[Answer]]) -> Answer:
+        """An answer that is put together from other steps, recorded like that of a model, its cost being theirs.
+
+        Raises:
+            JobStoppedError: The job was cancelled, deleted or handed to somebody else.
+        """
+        if key not in self._steps:
+            answer = await compute()
+            await self._record(key, asdict(answer), failed=not answer.ok, cost=None)
+        return Answer(**self._steps[key])
+
+    async def check_price(self, model: str, role: ModelRole = ModelRole.CANDIDATE) -> str:
+        """The catalog's id of a model, once it is sure that it can be paid for.
+
+        Raises:
+            JobFaultError: There is no such model, or a budget and no price.
+        """
+        try:
+            price = await self.gateway.price(model, Usage(1_000_000, 1_000_000), role)
+            found = self.gateway.catalog.resolve(model, role).id
+        except UnknownModelError as error:
+            raise JobFaultError(FaultCode.NO_MODEL, error.message) from error
+        if price is None and self.budget_usd is not None:
+            raise JobFaultError(
+                FaultCode.UNPRICED_MODEL,
+                f"The job has a budget, and the price of {found} is not known. Give it prices under [models] in "
+                "assay.toml, or leave budget_usd out.",
+            )
+        return found
 
     async def ask(self, key: str, request: ModelRequest) -> Answer:
         """What a model answers, or how it failed.
@@ -143,6 +180,8 @@ class Ledger:
         )
 
     def _check(self, model: str) -> None:
+        if self._stopped:
+            raise JobStoppedError
         if self.budget_usd is not None and self.spent_usd >= self.budget_usd:
             raise BudgetReachedError(self.spent_usd, self.budget_usd)
         if self._failures[model] >= HOPELESS_AFTER and not self._successes[model]:
@@ -173,22 +212,37 @@ class Ledger:
 
     async def _write(self, ready: Mapping[str, dict[str, Any]]) -> None:
         async with transaction(self.sessions) as session:
-            # The lock makes cancellations and steps take turns, so none is recorded after the job has ended.
+            # The lock makes cancellations and steps take turns.
             job = (await session.scalars(select(JobRow).where(JobRow.id == self.job_id).with_for_update())).one()
-            ended = JobStatus(job.status).is_terminal or job.deleted_at is not None
-            if ended or job.execution != self.execution:
-                raise JobStoppedError
-            statement = insert(JobStepRow).values(list(ready.values())).on_conflict_do_nothing()
-            new = set(await session.scalars(statement.returning(JobStepRow.key)))
-            job.spent_usd += sum((ready[key]["cost_usd"] or Decimal(0) for key in new), Decimal(0))
-            written = {key: ready[key]["outcome"] for key in new}
-            if len(new) < len(ready):
-                known = select(JobStepRow).where(JobStepRow.job_id == self.job_id, JobStepRow.key.in_(ready))
-                written |= {row.key: row.outcome for row in await session.scalars(known)}
+            if job.execution == self.execution:
+                written = await self._insert(session, job, ready)
+            else:
+                # Whoever has the job now asks for itself; what was paid was paid all the same.
+                job.spent_usd += _cost(ready.values())
+                written = {}
+        ended = JobStatus(job.status).is_terminal or job.deleted_at is not None
+        self._stopped = ended or job.execution != self.execution
         self.spent_usd = job.spent_usd
         self._steps |= written
         for key in ready:
             del self._ready[key]
+        if self._stopped:
+            raise JobStoppedError
+
+    async def _insert(self, session: AsyncSession, job: JobRow, ready: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        """What is on record of the steps from now on. Answers that come in after the job was stopped are kept, too."""
+        statement = insert(JobStepRow).values(list(ready.values())).on_conflict_do_nothing()
+        new = set(await session.scalars(statement.returning(JobStepRow.key)))
+        job.spent_usd += _cost(ready.values())
+        written = {key: ready[key]["outcome"] for key in new}
+        if len(new) < len(ready):
+            known = select(JobStepRow).where(JobStepRow.job_id == self.job_id, JobStepRow.key.in_(ready))
+            written |= {row.key: row.outcome for row in await session.scalars(known)}
+        return written
+
+
+def _cost(steps: Iterable[Mapping[str, Any]]) -> Decimal:
+    return sum((step["cost_usd"] or Decimal(0) for step in steps), Decimal(0))
 
 
 async def complete_all(steps: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -202,4 +256,7 @@ async def complete_all(steps: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     finally:
         for task in tasks:
             task.cancel()
+        if tasks:
+            # What is cancelled gives its connections back before anybody goes on.
+            await asyncio.wait(tasks)
     return [task.result() for task in tasks]

@@ -13,8 +13,10 @@ from typing import Final
 from assay.core.jobs.work.answering import generation
 from assay.core.jobs.work.job import Work
 from assay.core.jobs.work.ledger import Answer, complete_all
+from assay.core.jobs.work.programs import find_program
 from assay.core.jobs.work.target import as_text
 from assay.gateway.types import Message, ModelRequest, ModelRole
+from assay.sandbox import SandboxCodeError, is_module
 from assay.scoring.judge.objects import MAX_REPLY_CHARACTERS, find_objects
 from assay.scoring.optimization import Brief, Proposal
 
@@ -38,6 +40,12 @@ placeholders such as {{name}} exactly as they are. Change only what helps.
 Reply with one JSON object and nothing else: {"diagnosis": "<why, in a sentence or two>", "change": "<what you \
 changed, in one sentence>", "prompt": "<the whole new prompt>"}"""
 
+_CODE: Final = """
+
+The prompt of this application is a Python program: keep its function `{function}` and the parameters that it takes. \
+It runs in a sandbox with the pure modules of the standard library only, and asks models through ctx.responses_create. \
+Never let it write answers down that it should find out."""
+
 
 async def propose(work: Work, brief: Brief, *, model: str, outputs: Sequence[str], width: int) -> list[Proposal]:
     """Ask for proposals.
@@ -49,16 +57,59 @@ async def propose(work: Work, brief: Brief, *, model: str, outputs: Sequence[str
         outputs: What the best prompt answered to each of the brief's training cases.
         width: How many proposals to ask for.
     """
-    told = _describe(work, brief, outputs)
+    tried = [
+        f"- {'kept' if past.kept else past.reason.value}: {past.chosen.description or '(no description)'}"
+        for past in brief.history
+        if past.chosen is not None
+    ]
+    told = _describe(work, brief.prompt, brief.train, outputs)
+    told += f"\n\nTried before:\n{chr(10).join(tried[-8:]) or '- nothing'}"
     count = max(0, min(width, MAX_WIDTH))
-    answers = await complete_all(_ask(work, brief.round, number, told, model) for number in range(count))
-    proposals = [proposal for answer in answers if (proposal := read_proposal(answer.text)) is not None]
+    answers = await complete_all(
+        _ask(work, brief.round, number, f"{told}\n\nThis time, attend to {_FOCUSES[number % len(_FOCUSES)]}.", model)
+        for number in range(count)
+    )
+    found = (read_proposal(answer.text) for answer in answers)
+    proposals = [proposal for proposal in found if proposal is not None and _is_of_use(work, proposal)]
     if len(proposals) < count:
         faults = [answer.error for answer in answers if answer.error]
-        reason = faults[0] if faults else "its replies hold no JSON object with a prompt"
+        reason = faults[0] if faults else "its replies hold no JSON object with a prompt that can be run"
         lost = count - len(proposals)
         await work.log(f"Round {brief.round}: {lost} of {count} proposals could not be had: {reason}", level="warning")
     return proposals
+
+
+async def reflect(
+    work: Work,
+    number: int,
+    place: int,
+    *,
+    prompt: str,
+    train: Sequence[tuple[int, float | None]],
+    outputs: Sequence[str],
+    model: str,
+) -> Proposal | None:
+    """Ask for one prompt that is better than another.
+
+    Args:
+        work: The job.
+        number: Of the round.
+        place: How often the analyzer was asked in this round before.
+        prompt: To be improved.
+        train: Training cases and what the prompt's answers to them are worth.
+        outputs: These answers.
+        model: The analyzer's id in the catalog.
+
+    Returns:
+        None when there is no usable proposal; the job's log says why.
+    """
+    answer = await _ask(work, number, place, _describe(work, prompt, train, outputs), model)
+    proposal = read_proposal(answer.text)
+    if proposal is not None and _is_of_use(work, proposal):
+        return proposal
+    reason = answer.error or "its reply holds no JSON object with a prompt that can be run"
+    await work.log(f"Round {number}: a proposal could not be had: {reason}", level="warning")
+    return None
 
 
 def read_proposal(reply: str) -> Proposal | None:
@@ -74,42 +125,41 @@ def read_proposal(reply: str) -> Proposal | None:
     return None
 
 
+def _is_of_use(work: Work, proposal: Proposal) -> bool:
+    """Whether a proposal is of the kind that it is to replace, and if it is a program, one that can be run."""
+    try:
+        is_program = find_program(proposal.prompt, work.target.function) is not None
+    except SandboxCodeError:
+        return False
+    return is_program == is_module(work.target.prompt)
+
+
 async def _ask(work: Work, number: int, place: int, told: str, model: str) -> Answer:
-    focus = _FOCUSES[place % len(_FOCUSES)]
+    target = work.target
+    system = _SYSTEM + (_CODE.format(function=target.function) if is_module(target.prompt) else "")
     request = ModelRequest(
         model=model,
-        messages=(Message("system", _SYSTEM), Message("user", f"{told}\n\nThis time, attend to {focus}.")),
+        messages=(Message("system", system), Message("user", told)),
         generation=generation(work.parameters.timeout_seconds),
         role=ModelRole.JUDGE,
     )
     return await work.ledger.ask(f"propose/{number}/{place}", request)
 
 
-def _describe(work: Work, brief: Brief, outputs: Sequence[str]) -> str:
+def _describe(work: Work, prompt: str, train: Sequence[tuple[int, float | None]], outputs: Sequence[str]) -> str:
     cases = work.target.cases
-    order = sorted(
-        range(len(brief.train)), key=lambda place: 1.0 if (score := brief.train[place][1]) is None else score
-    )
+    order = sorted(range(len(train)), key=lambda place: 1.0 if (score := train[place][1]) is None else score)
     blocks = [
         json.dumps(
             {
-                "input": cases[brief.train[place][0]].text[:_SHOWN_CHARACTERS],
+                "input": cases[train[place][0]].text[:_SHOWN_CHARACTERS],
                 "answer": outputs[place][:_SHOWN_CHARACTERS],
-                "expected": as_text(cases[brief.train[place][0]].expected)[:_SHOWN_CHARACTERS],
-                "score": brief.train[place][1],
+                "expected": as_text(cases[train[place][0]].expected)[:_SHOWN_CHARACTERS],
+                "score": train[place][1],
             },
             ensure_ascii=False,
         )
         for place in order[:_SHOWN_CASES]
     ]
-    tried = [
-        f"- {'kept' if past.kept else past.reason.value}: {past.chosen.description or '(no description)'}"
-        for past in brief.history
-        if past.chosen is not None
-    ]
     about = f"The application: {work.target.description}\n\n" if work.target.description else ""
-    return (
-        f"{about}The prompt:\n<prompt>\n{brief.prompt}\n</prompt>\n\n"
-        f"Cases, the worst first:\n{chr(10).join(blocks)}\n\n"
-        f"Tried before:\n{chr(10).join(tried[-8:]) or '- nothing'}"
-    )
+    return f"{about}The prompt:\n<prompt>\n{prompt}\n</prompt>\n\nCases, the worst first:\n{chr(10).join(blocks)}"

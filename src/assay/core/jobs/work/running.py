@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,15 +17,20 @@ from assay.core.jobs.work.inference import run_inference
 from assay.core.jobs.work.job import Work
 from assay.core.jobs.work.judging import judge_outputs
 from assay.core.jobs.work.ledger import Ledger
+from assay.core.jobs.work.programs import check_code
 from assay.core.jobs.work.rows import add_to_result
 from assay.core.jobs.work.target import Target, read_parameters, read_target
 from assay.core.jobs.work.tuning import tune_prompt
 from assay.core.jobs.work.uploads import set_up_outputs
 from assay.db.engine import SessionFactory
+from assay.db.faults import is_transient
 from assay.db.session import transaction
 from assay.gateway.gateway import Gateway
 from assay.kit.clock import utc_now
+from assay.sandbox import Sandbox
 
+WATCH_SECONDS: Final = 1.0
+"""How often a job at work looks whether it was stopped."""
 PROGRAMS: Final[Mapping[JobKind, Callable[[Work], Awaitable[None]]]] = {
     JobKind.INFERENCE: run_inference,
     JobKind.UPLOADED_OUTPUTS_SETUP: set_up_outputs,
@@ -34,7 +40,9 @@ PROGRAMS: Final[Mapping[JobKind, Callable[[Work], Awaitable[None]]]] = {
 }
 
 
-async def run_job(sessions: SessionFactory, gateway: Gateway, *, job_id: UUID, execution: int) -> None:
+async def run_job(
+    sessions: SessionFactory, gateway: Gateway, *, job_id: UUID, execution: int, sandbox: Sandbox | None = None
+) -> None:
     """Carry a job out, or go on where somebody else stopped.
 
     Safe to call again after a crash at any point. Ends without a word when the job was cancelled, deleted or handed to
@@ -45,14 +53,15 @@ async def run_job(sessions: SessionFactory, gateway: Gateway, *, job_id: UUID, e
         gateway: Asks models.
         job_id: Which job.
         execution: The execution that the caller was started for.
+        sandbox: Runs agents that are code; without one such jobs fail.
     """
     job = await _begin(sessions, job_id, execution)
     if job is None:
         return
-    ledger = Ledger(sessions, gateway, job_id=job_id, execution=execution)
+    ledger = Ledger(sessions, gateway, job_id=job_id, execution=execution, sandbox=sandbox)
     try:
         await ledger.load()
-        await _carry_out(job, ledger)
+        await _unless_stopped(_carry_out(job, ledger), sessions, job_id, execution)
     except JobFaultError as fault:
         await fail_job(sessions, job_id=job_id, execution=execution, code=fault.code, message=fault.message)
     except BudgetReachedError as empty:
@@ -71,8 +80,59 @@ async def _carry_out(job: JobRow, ledger: Ledger) -> None:
 
     target = Target.load(await ledger.once("target", look))
     work = Work(job, parameters, target, ledger)
-    await PROGRAMS[JobKind(job.kind)](work)
+
+    async def tell() -> bool:
+        await work.log(target.left_out, level="warning")
+        return True
+
+    if target.left_out:
+        await ledger.once("left out", tell)
+    await check_code(ledger, target.prompt, target.function)
+    try:
+        await PROGRAMS[JobKind(job.kind)](work)
+    except JobFaultError as fault:
+        if not target.left_out or fault.code not in (FaultCode.NOT_ENOUGH_DATA, FaultCode.NO_TARGET):
+            raise
+        raise JobFaultError(fault.code, f"{fault.message} {target.left_out}") from fault
     await work.write({"status": JobStatus.COMPLETED.value}, result={"spent_usd": float(ledger.spent_usd)})
+
+
+async def _unless_stopped(
+    work: Coroutine[Any, Any, None], sessions: SessionFactory, job_id: UUID, execution: int
+) -> None:
+    """Do the work, but drop it within seconds when the job's row says that it is over: a call may take minutes.
+
+    Raises:
+        JobStoppedError: The job was cancelled, deleted or handed to somebody else.
+    """
+    working = asyncio.ensure_future(work)
+    watching = asyncio.ensure_future(_until_stopped(sessions, job_id, execution))
+    try:
+        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        working.cancel()
+        watching.cancel()
+        await asyncio.wait((working, watching))
+    if working.cancelled():
+        # A watch that could not look has failed; one that saw the end has not.
+        watching.result()
+        raise JobStoppedError
+    working.result()
+
+
+async def _until_stopped(sessions: SessionFactory, job_id: UUID, execution: int) -> None:
+    """Return when the job is no longer this execution's to carry out."""
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        try:
+            async with sessions() as session:
+                job = await session.get(JobRow, job_id)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            continue
+        if job is None or not _is_open(job, execution):
+            return
 
 
 async def _begin(sessions: SessionFactory, job_id: UUID, execution: int) -> JobRow | None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
@@ -21,6 +22,15 @@ from assay.core.targets.models import TargetAgentRow, TargetPromptRow
 MAX_CASES: Final = 2_000
 POLICY_LABEL: Final = "policy"
 """Label of a prompt that is no prompt but the agent's policy (O§2.6)."""
+
+
+class Proposer(StrEnum):
+    """Who thinks of prompts to try."""
+
+    ANALYZER = "analyzer"
+    """The analyzer model, asked for several prompts at once, each with another focus (``proposing``)."""
+    GEPA = "gepa"
+    """GEPA, which has the analyzer improve one prompt after the other on the training cases (``evolving``)."""
 
 
 class UploadedRow(BaseModel):
@@ -41,12 +51,15 @@ class Parameters(BaseModel):
 
     dataset: UUID | None = None
     prompt_id: UUID | None = None
+    job: UUID | None = None
+    """Another job, whose ``best_agent_code`` is the prompt."""
     prompt: Annotated[str, Field(min_length=1, max_length=1_000_000)] | None = None
     models: Annotated[list[Annotated[str, Field(min_length=1, max_length=255)]], Field(max_length=10)] = []
     judge_model: Annotated[str, Field(max_length=255)] | None = None
     rows: Annotated[list[Any], Field(max_length=MAX_CASES)] | None = None
     max_items: Annotated[int, Field(ge=1, le=MAX_CASES)] | None = None
     min_items: Annotated[int, Field(ge=1, le=MAX_CASES)] = 1
+    proposer: Proposer = Proposer.ANALYZER
     patience: Annotated[int, Field(ge=0, le=1000)] = 3
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
@@ -89,6 +102,9 @@ class Target:
     """The agent's own."""
     analyzer_model: str = ""
     prompt: str = ""
+    """For a model to read, or a program (``programs``)."""
+    function: str = "run"
+    """The entry point of a prompt that is a program."""
     criteria: Sequence[str] = ()
     output_fields: Any = None
     structure_weight: float = 20.0
@@ -98,6 +114,13 @@ class Target:
     dataset: str | None = None
     """Where the cases come from."""
     cases: Sequence[Case] = field(default_factory=tuple[Case, ...])
+    unusable: int = 0
+    """Items of the dataset that have no input, and so are no cases."""
+
+    @property
+    def left_out(self) -> str:
+        """A sentence on items that are no cases; empty if there are none."""
+        return f"{self.unusable} items without an input were left out." if self.unusable else ""
 
     @property
     def code_without_cases(self) -> FaultCode:
@@ -138,7 +161,9 @@ async def read_target(session: AsyncSession, job: JobRow, parameters: Parameters
     """
     agent = await _find_agent(session, job)
     dataset_id = parameters.dataset or (None if agent is None else agent.active_dataset_id)
-    cases = await _read_cases(session, job, agent, dataset_id, parameters)
+    items = await _read_cases(session, job, agent, dataset_id, parameters)
+    cases = tuple(case for case in items if case.input not in (None, ""))
+    unusable = len(items) - len(cases)
     prompt = await _read_prompt(session, job, agent, parameters)
     if agent is None:
         return Target(
@@ -146,6 +171,7 @@ async def read_target(session: AsyncSession, job: JobRow, parameters: Parameters
             prompt=prompt,
             dataset=None if dataset_id is None else str(dataset_id),
             cases=cases,
+            unusable=unusable,
         )
     return Target(
         agent=str(agent.id),
@@ -154,6 +180,7 @@ async def read_target(session: AsyncSession, job: JobRow, parameters: Parameters
         model=agent.model,
         analyzer_model=job.analyzer_model or agent.analyzer_model,
         prompt=prompt,
+        function=agent.entrypoint_fn or "run",
         criteria=_criteria(agent),
         output_fields=agent.output_fields,
         structure_weight=agent.structure_weight,
@@ -162,6 +189,7 @@ async def read_target(session: AsyncSession, job: JobRow, parameters: Parameters
         active_dataset=None if agent.active_dataset_id is None else str(agent.active_dataset_id),
         dataset=None if dataset_id is None else str(dataset_id),
         cases=cases,
+        unusable=unusable,
     )
 
 
@@ -198,13 +226,18 @@ async def _read_cases(
 def _blob_cases(blob: Any) -> tuple[Case, ...]:
     """The cases that an agent itself carries: an array, or an object with one under ``cases`` (O§2.3)."""
     listed = as_object(blob).get("cases", blob)
-    rows = [as_object(row) for row in cast("list[Any]", listed)] if isinstance(listed, list) else []
-    return tuple(Case(row.get("input"), row.get("expected_output")) for row in rows if row)[:MAX_CASES]
+    rows = cast("list[Any]", listed)[:MAX_CASES] if isinstance(listed, list) else []
+    return tuple(Case(as_object(row).get("input"), as_object(row).get("expected_output")) for row in rows)
 
 
 async def _read_prompt(session: AsyncSession, job: JobRow, agent: TargetAgentRow | None, parameters: Parameters) -> str:
     if parameters.prompt is not None:
         return parameters.prompt
+    if parameters.job is not None:
+        other = await session.get(JobRow, parameters.job)
+        if other is None or other.project_id != job.project_id or other.deleted_at is not None:
+            raise JobFaultError(FaultCode.NO_TARGET, f"There is no job {parameters.job} in this project.")
+        return other.best_code
     prompt = TargetPromptRow
     statement = select(prompt).where(prompt.project_id == job.project_id, prompt.deleted_at.is_(None))
     if parameters.prompt_id is not None:
@@ -216,7 +249,7 @@ async def _read_prompt(session: AsyncSession, job: JobRow, agent: TargetAgentRow
     found = (await session.scalars(statement.order_by(prompt.version.desc(), prompt.id).limit(1))).one_or_none()
     if found is None and parameters.prompt_id is not None:
         raise JobFaultError(FaultCode.NO_TARGET, f"There is no prompt {parameters.prompt_id} in this project.")
-    return "" if found is None else found.system_prompt
+    return "" if found is None else found.system_prompt or found.code
 
 
 def _criteria(agent: TargetAgentRow) -> tuple[str, ...]:

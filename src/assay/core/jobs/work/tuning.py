@@ -7,22 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
-
 from assay.core.jobs.types import Decision
 from assay.core.jobs.work.answering import Lane, answer_case
+from assay.core.jobs.work.evolving import evolve
 from assay.core.jobs.work.faults import FaultCode, JobFaultError
 from assay.core.jobs.work.grading import Grade, Grader, choose_grader
 from assay.core.jobs.work.job import Work, mean_dimensions
 from assay.core.jobs.work.ledger import complete_all
-from assay.core.jobs.work.proposing import propose
+from assay.core.jobs.work.proposing import propose, reflect
 from assay.core.jobs.work.reports import report_tuning, round_text
-from assay.core.jobs.work.target import as_text
-from assay.core.targets.models import SuggestionRow, TargetPromptRow
+from assay.core.jobs.work.target import Proposer, as_text
+from assay.core.targets.service import store_proposal
+from assay.core.targets.types import SuggestionStatus
 from assay.db.session import transaction
 from assay.gateway.types import ModelRole
-from assay.kit.clock import utc_now
 from assay.scoring.optimization import Brief, Outcome, Proposal, Round, SearchSettings, Setting, search, split_items
 
 TUNED_LABEL = "tuned"
@@ -45,7 +43,8 @@ class _Tuning:
         return [grade.score for grade in grades]
 
     async def _grade(self, prompt: str, number: int) -> Grade:
-        lane, case = Lane(self.model, prompt), self.work.target.cases[number]
+        target = self.work.target
+        lane, case = Lane(self.model, prompt, target.function), target.cases[number]
         answer = await answer_case(
             self.work.ledger, lane, number, case, timeout_seconds=self.work.parameters.timeout_seconds
         )
@@ -57,7 +56,18 @@ class _Tuning:
         return grade
 
     async def propose(self, brief: Brief, /) -> list[Proposal]:
-        """Ask the analyzer."""
+        """Have prompts thought of."""
+        parameters = self.work.parameters
+        if parameters.proposer is Proposer.GEPA:
+            seed = parameters.seed + brief.round
+
+            async def improve(place: int, prompt: str, train: Sequence[tuple[int, float | None]]) -> Proposal | None:
+                outputs = [self.outputs.get((prompt, case), "") for case, _ in train]
+                return await reflect(
+                    self.work, brief.round, place, prompt=prompt, train=train, outputs=outputs, model=self.analyzer
+                )
+
+            return await evolve(brief, evaluate=self.evaluate, reflect=improve, width=self.width, seed=seed)
         outputs = [self.outputs.get((brief.prompt, case), "") for case, _ in brief.train]
         return await propose(self.work, brief, model=self.analyzer, outputs=outputs, width=self.width)
 
@@ -209,46 +219,34 @@ async def _keep(tuning: _Tuning, outcome: Outcome, before: float | None, after: 
     work = tuning.work
     if work.target.agent is None:
         return {}
-    agent, prompt_id, suggestion_id = UUID(work.target.agent), work.made_id("prompt"), work.made_id("suggestion")
+    prompt_id, suggestion_id = work.made_id("prompt"), work.made_id("suggestion")
     last = next(finished for finished in reversed(outcome.rounds) if finished.kept)
     iteration_id = work.made_id(f"iteration/{last.number}")
-    now = utc_now()
     async with transaction(work.ledger.sessions) as session:
         await work.locked(session)
-        highest = await session.scalar(
-            select(func.max(TargetPromptRow.version)).where(TargetPromptRow.agent_id == agent)
+        version = await store_proposal(
+            session,
+            work.owner,
+            agent_id=UUID(work.target.agent),
+            prompt_id=prompt_id,
+            suggestion_id=suggestion_id,
+            prompt={
+                "iteration_id": iteration_id,
+                "label": TUNED_LABEL,
+                "system_prompt": outcome.winner,
+                "model": tuning.model[:128],
+            },
+            suggestion={
+                "job_id": work.job.id,
+                "iteration_id": iteration_id,
+                "status": SuggestionStatus.PROPOSED.value,
+                "title": "Use the tuned prompt",
+                "description": last.chosen.description if last.chosen else "",
+                "change_type": "prompt",
+                "score_before": None if before is None else 100 * before,
+                "score_after": None if after is None else 100 * after,
+            },
         )
-        prompt = insert(TargetPromptRow).values(
-            **work.owner,
-            id=prompt_id,
-            agent_id=agent,
-            iteration_id=iteration_id,
-            version=(highest or 0) + 1,
-            label=TUNED_LABEL,
-            system_prompt=outcome.winner,
-            model=tuning.model[:128],
-            code="",
-            created_at=now,
-            updated_at=now,
-        )
-        await session.execute(prompt.on_conflict_do_nothing())
-        suggestion = insert(SuggestionRow).values(
-            **work.owner,
-            id=suggestion_id,
-            agent_id=agent,
-            job_id=work.job.id,
-            iteration_id=iteration_id,
-            status="proposed",
-            title="Use the tuned prompt",
-            description=last.chosen.description if last.chosen else "",
-            change_type="prompt",
-            score_before=None if before is None else 100 * before,
-            score_after=None if after is None else 100 * after,
-            created_at=now,
-            updated_at=now,
-        )
-        await session.execute(suggestion.on_conflict_do_nothing())
-        version = await session.scalar(select(TargetPromptRow.version).where(TargetPromptRow.id == prompt_id))
     return {"prompt_id": str(prompt_id), "new_version": version, "suggestion_id": str(suggestion_id)}
 
 
