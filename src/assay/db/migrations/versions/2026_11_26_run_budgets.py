@@ -22,6 +22,7 @@ MONEY = sa.Numeric(20, 10)
 def upgrade() -> None:
     op.execute(LOCK_TIMEOUT)
     op.add_column("runs", sa.Column("budget_usd", MONEY, nullable=True))
+    op.add_column("runs", sa.Column("estimate_usd", MONEY, nullable=True))
     # A constant default: no row is rewritten. Runs of before are not counted up; none of them has a ceiling.
     op.add_column("runs", sa.Column("spent_usd", MONEY, server_default=sa.text("0"), nullable=False))
 
@@ -29,4 +30,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute(LOCK_TIMEOUT)
     op.drop_column("runs", "spent_usd")
+    op.drop_column("runs", "estimate_usd")
     op.drop_column("runs", "budget_usd")
