@@ -1,4 +1,4 @@
-"""The API role: the dialects on one FastAPI application."""
+"""The API role: the dialects and the pages on one FastAPI application."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ from assay.metrics import REQUEST_SECONDS, REQUESTS
 from assay.outbound.client import GuardedClient
 from assay.runtime import Runtime, agent_policy, outbound_policy, response_tools
 from assay.sandbox.hog import HogSandbox
+from assay.ui import app as ui
 from assay.workflows.schedules.adapter import TemporalClock
 from assay.workflows.schedules.kinds import AGENT_SCHEDULES
 from assay.workflows.schedules.reading import ClockReadings
@@ -77,6 +78,7 @@ def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiSt
             lambda schedule_id: clock.id_of(AGENT_SCHEDULES.clock_name(schedule_id)),
         ),
         responses=response_tools(runtime),
+        gateway=runtime.gateway,
         embed=runtime.gateway.embed,
         clock=ClockReadings(clock),
     )
@@ -119,6 +121,7 @@ def create_app(open_state: OpenState) -> FastAPI:
     _add_document(app, "/openapi/overmind.json", overmind_openapi.document)
     _add_document(app, "/api/schema/", overmind_openapi.document)
     _add_operations(app)
+    app.router.routes += ui.routes()
     app.add_exception_handler(HTTPException, _render_http_exception)
     app.add_exception_handler(Exception, _render_unexpected)
     app.add_middleware(RequestLog)

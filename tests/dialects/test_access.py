@@ -26,6 +26,7 @@ from assay.dialects.mka1.app import routers
 from assay.dialects.overmind.app import routers as overmind_routers
 from assay.dialects.posthog.app import capture_routers
 from assay.dialects.posthog.app import routers as posthog_routers
+from assay.ui.app import routes as page_routes
 
 OPERATIONAL = frozenset(
     {"/healthz", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"}
@@ -204,6 +205,7 @@ def test_no_route_is_forgotten(live: LiveServer) -> None:
     # These have a walk of their own, in their dialect's tests.
     elsewhere = (*posthog_routers(), *capture_routers(), *overmind_routers())
     known |= {endpoint for router in elsewhere for endpoint in all_routes(router.routes)}
+    known |= set(all_routes(page_routes()))
 
     others = {path for verb, path in all_routes(live.app.routes) if (verb, path) not in known}
 

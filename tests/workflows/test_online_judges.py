@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,15 @@ from tests.support.model_server import ModelServer
 from tests.support.online import JUDGE_KEY, Traffic, generation, judge
 from tests.support.waiting import eventually
 
+from assay.core.evaluators.access import JudgeTools
+from assay.core.evaluators.errors import DefinitionError
 from assay.core.evaluators.models import ProviderKeyRow
 from assay.core.evaluators.types import KeyState, OutputKind
+from assay.core.online.judge_preview import PreparedTrials, prepare_judge, try_judge
 from assay.core.online.models import BudgetRow
+from assay.core.online.trends import daily_verdicts
+from assay.core.projects.errors import MissingScopeError
+from assay.core.projects.types import Role
 from assay.db.session import transaction
 from assay.kit.clock import utc_now
 
@@ -370,3 +376,55 @@ async def test_a_key_is_not_sent_inside(traffic: Traffic, evals: Evals, models: 
     async with evals.runtime.sessions() as session:
         detail = await session.scalar(text("SELECT detail FROM online_evaluations"))
     assert "loopback" in detail
+
+
+async def test_a_judge_is_tried_before_it_is_kept(traffic: Traffic, evals: Evals, models: ModelServer) -> None:
+    models.behaviour.reply = says(reasoning="short", score=4)
+    choice = await traffic.key()
+    events = await traffic.send(*(generation(f"answer {n}", **{"$ai_trace_id": f"t{n}"}) for n in range(7)))
+    config = {"min": 1, "max": 5}
+
+    async def prepared(**changes: Any) -> PreparedTrials:
+        given: dict[str, Any] = {"prompt": "How short is it?", "output_kind": OutputKind.NUMERIC, "model": choice}
+        async with evals.runtime.sessions() as session:
+            return await prepare_judge(
+                session, traffic.principal, output_config=config, count=5, tools=tools, **{**given, **changes}
+            )
+
+    tools = JudgeTools(evals.runtime.gateway.catalog, evals.runtime.secrets, None)
+    trials = await try_judge(evals.runtime.gateway, await prepared())
+    assert [trial.judgement.score for trial in trials if trial.judgement is not None] == [4] * 5
+    assert {trial.event.uuid for trial in trials} <= {event.uuid for event in events}
+    assert "How short is it?" in json.dumps(models.stats.last_body)
+    models.behaviour.reply = lambda prompt, body: "no JSON at all"
+    trials = await try_judge(evals.runtime.gateway, await prepared())
+    assert all(trial.judgement is None and trial.error for trial in trials)
+    models.behaviour.script = [(401, error_body("bad key", "invalid_api_key"))] * 5
+    trials = await try_judge(evals.runtime.gateway, await prepared())
+    assert all("bad key" in (trial.error or "") for trial in trials)
+    with pytest.raises(DefinitionError, match="Say what the judge"):
+        await prepared(prompt=" ")
+    viewer = replace(traffic.principal, role=Role.VIEWER)
+    async with evals.runtime.sessions() as session:
+        with pytest.raises(MissingScopeError):
+            await prepare_judge(
+                session,
+                viewer,
+                prompt="x",
+                output_kind=OutputKind.BOOLEAN,
+                output_config={},
+                model=choice,
+                count=1,
+                tools=tools,
+            )
+
+
+async def test_pass_rates_by_day(traffic: Traffic, evals: Evals, models: ModelServer) -> None:
+    models.behaviour.reply = lambda prompt, body: json.dumps({"reasoning": "r", "verdict": "good" in prompt})
+    evaluator = await traffic.evaluator(judge(await traffic.key()))
+    async with working(evals):
+        await traffic.send(*(generation(text) for text in ("good", "good again", "poor")))
+        await traffic.settled(evaluator, 3)
+    async with evals.runtime.sessions() as session:
+        [day] = await daily_verdicts(session, traffic.principal, evaluator.id)
+    assert (day.day, day.scored, day.passed) == (utc_now().date(), 3, 2)

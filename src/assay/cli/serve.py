@@ -52,7 +52,7 @@ def _report(ready: Ready) -> dict[str, str | None]:
 
 
 def _greet(ready: Ready) -> None:
-    typer.echo(f"Assay is ready at {ready.base_url} (API documentation: {ready.base_url}/docs)")
+    typer.echo(f"Assay is ready: open {ready.base_url} in a browser (API documentation: {ready.base_url}/docs)")
     if ready.new_api_key is not None:
         typer.echo(f"API key, shown this once: {ready.new_api_key}")
     typer.echo(f"Credentials: {ready.credentials_file}")

@@ -23,7 +23,9 @@ DONE, FAILED, READY = SampleStatus.COMPLETED, SampleStatus.FAILED, SampleStatus.
 async def prepared(evals: Evals, count: int, **config: Any) -> Execution:
     """A run that is laid out."""
     execution = Execution(await evals.start(await evals.suite(question_rows(count)), **config), 1)
-    await prepare_run(evals.runtime.sessions, store=evals.runtime.files, sandbox=MontySandbox(), execution=execution)
+    await prepare_run(
+        evals.runtime.sessions, store=evals.runtime.files, sandbox=MontySandbox(), hub=evals.hub, execution=execution
+    )
     return execution
 
 

@@ -23,7 +23,9 @@ COUNT = 40
 
 async def prepared(evals: Evals) -> Execution:
     execution = Execution(await evals.start(await evals.suite(question_rows(COUNT))), 1)
-    await prepare_run(evals.runtime.sessions, store=evals.runtime.files, sandbox=MontySandbox(), execution=execution)
+    await prepare_run(
+        evals.runtime.sessions, store=evals.runtime.files, sandbox=MontySandbox(), hub=evals.hub, execution=execution
+    )
     async with transaction(evals.runtime.sessions) as session:
         await ledger.lease_chunk(session, execution, "1/0")
     return execution

@@ -17,11 +17,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import yaml
 
 from assay.cli.evaluation.client import Json
+from assay.core.suites.manifest.text import ManifestLoader
 from assay.kit.errors import InvalidError
 
 _LOCAL_KEYS = ("file", "source_file")
@@ -80,28 +81,6 @@ def _name_of(path: Path) -> str:
     return path.resolve().parent.name if path.stem == "manifest" else path.stem
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as JSON knows it: dates stay texts, a key given twice is a fault."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise yaml.MarkedYAMLError(problem=f"{key.value!r} is given twice", problem_mark=key.start_mark)
-                seen.add(key.value)
-        return cast("dict[Any, Any]", super().construct_mapping(node, deep=deep))  # pyright: ignore[reportUnknownMemberType]
-
-
-_Loader.yaml_implicit_resolvers = {  # pyright: ignore[reportUnknownMemberType]
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in cast(
-        "dict[str, list[tuple[str, Any]]]",
-        yaml.SafeLoader.yaml_implicit_resolvers,  # pyright: ignore[reportUnknownMemberType]
-    ).items()
-}
-
-
 def _read(path: Path) -> Json:
     try:
         text = path.read_text("utf-8")
@@ -117,7 +96,7 @@ def _read(path: Path) -> Json:
 
 
 def _read_yaml(text: str, path: Path) -> object:
-    loader = _Loader(text)
+    loader = ManifestLoader(text)
     loader.name = str(path)  # so that faults name it
     try:
         return loader.get_single_data()  # pyright: ignore[reportUnknownMemberType]

@@ -25,6 +25,7 @@ from assay.core.agents.types import (
     Json,
     RunEvent,
     RunStatus,
+    RunStep,
     Wake,
     workflow_id,
 )
@@ -94,6 +95,18 @@ async def read_events(session: AsyncSession, *, run_id: UUID, after: int, limit:
     """
     rows = await repository.list_events(session, run_id, after=after, limit=limit)
     return tuple(map(repository.to_event, rows))
+
+
+async def list_steps(
+    session: AsyncSession, principal: Principal, *, agent_id: UUID, run_id: UUID
+) -> tuple[RunStep, ...]:
+    """What a run did, in order.
+
+    Raises:
+        AgentRunNotFoundError: Not visible to the caller.
+    """
+    await _get_row(session, principal, agent_id, run_id)
+    return tuple(map(repository.to_step, await repository.list_steps(session, run_id)))
 
 
 async def cancel_run(session: AsyncSession, principal: Principal, *, agent_id: UUID, run_id: UUID) -> AgentRun:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -13,9 +13,11 @@ from sqlalchemy import (
     Text,
     UnaryExpression,
     Uuid,
+    any_,
     bindparam,
     cast,
     func,
+    literal,
     select,
     text,
     tuple_,
@@ -127,6 +129,13 @@ async def insert_events(session: AsyncSession, events: Sequence[StoredEvent], pr
         },
     )
     return set(found)
+
+
+async def known_events(session: AsyncSession, principal: Principal, uuids: Iterable[UUID]) -> set[UUID]:
+    """Those of the uuids that are events of the caller's."""
+    wanted = literal(list(uuids), ARRAY(Uuid))
+    statement = select(EventRow.uuid).where(EventRow.uuid == any_(wanted), visible_to(principal, EventRow))
+    return set((await session.scalars(statement)).all())
 
 
 async def find_event(session: AsyncSession, principal: Principal, uuid: UUID) -> StoredEvent | None:

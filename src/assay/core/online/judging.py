@@ -226,7 +226,7 @@ def question_of(definition: Definition) -> Rubric:
 def material_of(work: Work) -> list[Part]:
     """What a judge sees: a generation's input, tools and output, or each step of a trace or session."""
     if work.entry.target is TargetKind.GENERATION:
-        return _generation_parts(work.event)
+        return generation_parts(work.event)
     parts: list[Part] = []
     for place, event in enumerate((stored.for_scoring() for stored in work.unit), start=1):
         name = event.event.removeprefix("$ai_").capitalize()
@@ -236,7 +236,8 @@ def material_of(work: Work) -> list[Part]:
     return parts or [Part("Steps", "")]
 
 
-def _generation_parts(event: Event) -> list[Part]:
+def generation_parts(event: Event) -> list[Part]:
+    """What a judge sees of a generation: its input, tools and output."""
     tools = event.properties.get("$ai_tools")
     return [
         Part("Input", render(event_input(event))),

@@ -104,6 +104,33 @@ class UserNotFoundError(NotFoundError):
         super().__init__("User not found.")
 
 
+class InvalidEmailError(InvalidError):
+    """No address that somebody could sign in by."""
+
+    code = "invalid_email"
+
+    def __init__(self) -> None:
+        super().__init__("`email` must be an address such as name@example.com.", param="email")
+
+
+class MemberExistsError(ConflictError):
+    """Somebody has this address already."""
+
+    code = "member_exists"
+
+    def __init__(self) -> None:
+        super().__init__("Somebody has this e-mail address already.", param="email")
+
+
+class LastOwnerError(ConflictError):
+    """The organization would be left without an owner."""
+
+    code = "last_owner"
+
+    def __init__(self) -> None:
+        super().__init__("This is the organization's only owner; make somebody else an owner first.")
+
+
 class InvalidNameError(InvalidError):
     """A name that cannot be stored or shown."""
 

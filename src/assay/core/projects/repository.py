@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.projects.models import ApiKeyRow, MembershipRow, ProjectRow, UserRow
-from assay.core.projects.types import Role
+from assay.core.projects.types import Principal, Role, Scope
 
 _BOOTSTRAP_LOCK = 0x415353415901  # as the migration lock's, with a suffix
 
@@ -24,6 +24,23 @@ class KeyOwner:
     key: ApiKeyRow
     organization_id: UUID
     role: str
+
+    def principal(self) -> Principal:
+        """The caller that the key stands for."""
+        return Principal(
+            organization_id=self.organization_id,
+            project_id=self.key.project_id,
+            user_id=self.key.user_id,
+            role=Role(self.role),
+            scopes=stored_scopes(self.key),
+            key_id=self.key.id,
+            may_delegate=self.key.may_delegate,
+        )
+
+
+def stored_scopes(row: ApiKeyRow) -> frozenset[Scope]:
+    """The key's scopes, without those that this version no longer knows."""
+    return frozenset(scope for scope in Scope if scope.value in row.scopes)
 
 
 class Member(NamedTuple):
@@ -38,8 +55,18 @@ async def lock_bootstrap(session: AsyncSession) -> None:
     await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _BOOTSTRAP_LOCK})
 
 
-async def find_key_owner(session: AsyncSession, digest: bytes, *, now: datetime) -> KeyOwner | None:
-    """The live key with this digest, if its user is active and still a member."""
+def with_digest(digest: bytes) -> ColumnElement[bool]:
+    """Of the key whose text has this digest."""
+    return ApiKeyRow.digest == digest
+
+
+def with_id(key_id: UUID) -> ColumnElement[bool]:
+    """Of the key with this id."""
+    return ApiKeyRow.id == key_id
+
+
+async def find_key_owner(session: AsyncSession, which: ColumnElement[bool], *, now: datetime) -> KeyOwner | None:
+    """The live key of which the condition is true, if its user is active and still a member."""
     found = (
         await session.execute(
             select(ApiKeyRow, ProjectRow.organization_id, MembershipRow.role)
@@ -50,7 +77,7 @@ async def find_key_owner(session: AsyncSession, digest: bytes, *, now: datetime)
                 (MembershipRow.user_id == UserRow.id) & (MembershipRow.organization_id == ProjectRow.organization_id),
             )
             .where(
-                ApiKeyRow.digest == digest,
+                which,
                 ApiKeyRow.revoked_at.is_(None),
                 or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > now),
                 UserRow.deactivated_at.is_(None),

@@ -46,21 +46,13 @@ async def authenticate(session: AsyncSession, token: str) -> Principal:
         InvalidCredentialsError: The key is unknown, expired or revoked, or its user is no longer an active member.
     """
     now = utc_now()
-    owner = await repository.find_key_owner(session, digest_token(token), now=now)
+    owner = await repository.find_key_owner(session, repository.with_digest(digest_token(token)), now=now)
     if owner is None:
         raise InvalidCredentialsError
     key = owner.key
     if key.last_used_at is None or (now - key.last_used_at).total_seconds() >= LAST_USED_PRECISION_SECONDS:
         await repository.touch_key(session, key.id, now=now)
-    return Principal(
-        organization_id=owner.organization_id,
-        project_id=key.project_id,
-        user_id=key.user_id,
-        role=Role(owner.role),
-        scopes=_stored_scopes(key),
-        key_id=key.id,
-        may_delegate=key.may_delegate,
-    )
+    return owner.principal()
 
 
 async def authenticate_capture(session: AsyncSession, token: str) -> Principal:
@@ -424,11 +416,6 @@ def _check_name(name: str, *, param: str) -> str:
     return name
 
 
-def _stored_scopes(row: ApiKeyRow) -> frozenset[Scope]:
-    """The key's scopes, without those that this version no longer knows."""
-    return frozenset(scope for scope in Scope if scope.value in row.scopes)
-
-
 def _credentials(project: ProjectRow, api_key: str | None) -> Credentials:
     return Credentials(
         organization_id=project.organization_id,
@@ -451,7 +438,7 @@ def _api_key(row: ApiKeyRow) -> ApiKey:
         user_id=row.user_id,
         name=row.name,
         prefix=row.prefix,
-        scopes=_stored_scopes(row),
+        scopes=repository.stored_scopes(row),
         may_delegate=row.may_delegate,
         created_at=row.created_at,
         last_used_at=row.last_used_at,

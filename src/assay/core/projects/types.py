@@ -186,6 +186,20 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A person of an organization."""
+
+    id: UUID
+    name: str
+    email: str | None
+    """By which they sign in; None for who comes in by keys alone."""
+    role: Role
+    joined_at: datetime
+    deactivated_at: datetime | None
+    """Since when they are shut out."""
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKey:
     """What may be shown of a key. The key itself is not stored."""
 

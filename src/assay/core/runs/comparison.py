@@ -22,8 +22,9 @@ from assay.core.runs.models import RunRow
 from assay.core.runs.service import get_run_row
 from assay.core.runs.types import RunStatus
 from assay.core.suites.manifest import Task, parse_manifest
-from assay.core.suites.scorings import main_metric
+from assay.core.suites.scorings import main_sample_metric
 from assay.core.suites.service import get_suite_version
+from assay.db.paging import Page
 from assay.scoring.comparing import AdjustedComparison, PairedScores, compare_all
 from assay.scoring.power import DEFAULT_ALPHA
 
@@ -52,7 +53,7 @@ class ComparisonRequest:
     task_id: str | None = None
     """One task instead of all."""
     metric: str | None = None
-    """By default each task's main metric."""
+    """By default each task's main metric of those that samples have."""
     alpha: float = DEFAULT_ALPHA
     effect: float | None = None
     """The smallest difference worth finding."""
@@ -125,6 +126,63 @@ async def compare_runs(session: AsyncSession, principal: Principal, request: Com
     return RunComparison(candidate.side, baseline.side, request.alpha, tasks)
 
 
+@dataclass(frozen=True, slots=True)
+class ChangedItem:
+    """An item that the two sides answered with different scores."""
+
+    prompt: str
+    """The candidate's."""
+    target: str | None
+    baseline_score: float
+    candidate_score: float
+    baseline_output: str | None
+    """Of the first repeat."""
+    candidate_output: str | None
+    baseline_sample_id: UUID
+    candidate_sample_id: UUID
+
+
+async def list_changed_items(
+    session: AsyncSession, principal: Principal, request: ComparisonRequest, *, skip: int = 0, limit: int = 20
+) -> Page[ChangedItem]:
+    """The items of one task whose scores differ, those that differ most first.
+
+    Args:
+        session: Where to read.
+        principal: The caller.
+        request: What is compared; it names one task.
+        skip: How many to leave out; at most ``MAX_PAIRS``.
+        limit: Most to give.
+
+    Raises:
+        RunNotFoundError, RunStateError, RunInputError: As ``compare_runs``.
+    """
+    if request.task_id is None:
+        raise RunInputError("Name the task whose items are wanted.", param="task_id")
+    candidate = await _load(session, principal, request.run_id, request.model, param="model")
+    baseline = await _load(
+        session, principal, request.baseline_run_id or request.run_id, request.baseline_model, param="baseline_model"
+    )
+    _common_tasks(candidate, baseline, request)
+    metric, _ = _metric(candidate, request.task_id, request.metric)
+    values = _places(candidate, baseline, request.task_id) | {"metric": metric, "skip": skip, "limit": limit + 1}
+    rows = (await session.execute(_CHANGES, values)).all()
+    items = tuple(
+        ChangedItem(
+            prompt=row.prompt,
+            target=row.target,
+            baseline_score=row.a,
+            candidate_score=row.b,
+            baseline_output=row.output_a,
+            candidate_output=row.output_b,
+            baseline_sample_id=UUID(int=row.id_a.int),
+            candidate_sample_id=UUID(int=row.id_b.int),
+        )
+        for row in rows[:limit]
+    )
+    return Page(items=items, has_more=len(rows) > limit)
+
+
 async def _load(session: AsyncSession, principal: Principal, run_id: UUID, model: str | None, *, param: str) -> _Loaded:
     row = await get_run_row(session, principal, run_id)
     if RunStatus(row.status) is not RunStatus.COMPLETED:
@@ -187,11 +245,7 @@ async def _pair_task(
     session: AsyncSession, candidate: _Loaded, baseline: _Loaded, task_id: str, request: ComparisonRequest
 ) -> _PairedTask:
     metric, higher_is_better = _metric(candidate, task_id, request.metric)
-    values: dict[str, Any] = {"metric": metric, "limit": MAX_PAIRS + 1}
-    for name, loaded in (("a", baseline), ("b", candidate)):
-        values[f"run_{name}"] = loaded.row.id
-        values[f"task_{name}"] = loaded.row.task_order.index(task_id)
-        values[f"model_{name}"] = loaded.model_no
+    values = _places(candidate, baseline, task_id) | {"metric": metric, "limit": MAX_PAIRS + 1}
     counts = (await session.execute(_COUNT_PAIRS, values)).one()
     _check_items(task_id, counts, request)
     rows = (await session.execute(_LOAD_PAIRS, values)).all()
@@ -208,6 +262,16 @@ async def _pair_task(
         unscored=counts.paired - len(rows) if len(rows) <= MAX_PAIRS else 0,
         unpaired=counts.only_a + counts.only_b,
     )
+
+
+def _places(candidate: _Loaded, baseline: _Loaded, task_id: str) -> dict[str, Any]:
+    """Where the answers of both sides are."""
+    values: dict[str, Any] = {}
+    for name, loaded in (("a", baseline), ("b", candidate)):
+        values[f"run_{name}"] = loaded.row.id
+        values[f"task_{name}"] = loaded.row.task_order.index(task_id)
+        values[f"model_{name}"] = loaded.model_no
+    return values
 
 
 def _check_items(task_id: str, counts: Any, request: ComparisonRequest) -> None:
@@ -229,7 +293,7 @@ def _check_items(task_id: str, counts: Any, request: ComparisonRequest) -> None:
 def _metric(loaded: _Loaded, task_id: str, wanted: str | None) -> tuple[str, bool]:
     """A task's metric, and whether more of it is better."""
     task = loaded.tasks.get(task_id)
-    metric = wanted if wanted is not None or task is None else main_metric(task)
+    metric = wanted if wanted is not None or task is None else main_sample_metric(task)
     if metric is None:
         raise RunInputError(f"The main metric of task '{task_id}' is not known; name a `metric`.", param="metric")
     stated = [one for one in (() if task is None else task.metrics or ()) if one.id == metric]
@@ -256,7 +320,7 @@ def _side(name: str) -> str:
 _JOINED = f"""
     WITH a AS ({_side("a")}), b AS ({_side("b")})
     SELECT a.score AS a, b.score AS b, a.content IS NOT NULL AS in_a, b.content IS NOT NULL AS in_b,
-           coalesce(b.sample_index, a.sample_index) AS place
+           a.sample_index AS index_a, b.sample_index AS index_b, coalesce(b.sample_index, a.sample_index) AS place
     FROM a FULL JOIN b USING (content, copy)
 """
 # Constants of this module, no text of a user.
@@ -267,4 +331,18 @@ _COUNT_PAIRS = text(f"""
 """)
 _LOAD_PAIRS = text(f"""
     SELECT a, b FROM ({_JOINED}) AS joined WHERE a IS NOT NULL AND b IS NOT NULL ORDER BY place LIMIT :limit
+""")
+_CHANGES = text(f"""
+    SELECT chosen.a, chosen.b, i.prompt, i.target, sa.output_text AS output_a, sb.output_text AS output_b,
+           sa.id AS id_a, sb.id AS id_b
+    FROM (
+        SELECT a, b, index_a, index_b, place FROM ({_JOINED}) AS joined WHERE a <> b
+        ORDER BY abs(a - b) DESC, place OFFSET :skip LIMIT :limit
+    ) AS chosen
+    JOIN run_items i ON i.run_id = :run_b AND i.task_no = :task_b AND i.sample_index = chosen.index_b
+    JOIN run_samples sa ON sa.run_id = :run_a AND sa.task_no = :task_a AND sa.model_no = :model_a
+         AND sa.sample_index = chosen.index_a AND sa.repeat_no = 0
+    JOIN run_samples sb ON sb.run_id = :run_b AND sb.task_no = :task_b AND sb.model_no = :model_b
+         AND sb.sample_index = chosen.index_b AND sb.repeat_no = 0
+    ORDER BY abs(chosen.a - chosen.b) DESC, chosen.place
 """)

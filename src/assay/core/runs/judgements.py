@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import any_, bindparam, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Uuid
@@ -14,7 +15,7 @@ from sqlalchemy.types import Uuid
 from assay.core.ownership import visible_to
 from assay.core.projects.types import Principal
 from assay.core.runs.errors import RunInputError
-from assay.core.runs.models import RunRow, SampleRow
+from assay.core.runs.models import ItemRow, RunRow, SampleRow
 from assay.core.runs.service import get_run_row
 
 
@@ -34,7 +35,8 @@ async def visible_samples(session: AsyncSession, principal: Principal, sample_id
     query = (
         select(SampleRow.id)
         .join(RunRow, RunRow.id == SampleRow.run_id)
-        .where(SampleRow.id.in_(list(sample_ids)), visible_to(principal, RunRow))
+        # One parameter: a statement may have 32,767 of them, and there may be more samples.
+        .where(SampleRow.id == any_(literal(list(sample_ids), ARRAY(Uuid))), visible_to(principal, RunRow))
     )
     return set((await session.scalars(query)).all())
 
@@ -76,6 +78,28 @@ async def judged_task(
         sorted({one.version for one in found}),
         {one.id: one.value for one in found},
     )
+
+
+class TaskPlace(NamedTuple):
+    """A task within its run, and how large it is."""
+
+    task_no: int
+    models: int
+    rows: int
+
+
+async def task_of_run(session: AsyncSession, principal: Principal, *, run_id: UUID, task_id: str | None) -> TaskPlace:
+    """Where a task of a run is; it may be left out when there is one.
+
+    Raises:
+        RunNotFoundError: Not visible to the caller.
+        RunInputError: The task is missing or unknown.
+    """
+    row = await get_run_row(session, principal, run_id)
+    task_no = _place(row.task_order, task_id, param="task_id")
+    last = select(func.max(ItemRow.sample_index)).where(ItemRow.run_id == run_id, ItemRow.task_no == task_no)
+    found = await session.scalar(last)
+    return TaskPlace(task_no, len(row.models), 0 if found is None else found + 1)
 
 
 def _place(names: Sequence[str], name: str | None, *, param: str) -> int:

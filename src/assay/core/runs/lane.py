@@ -26,6 +26,8 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.datasets.hub.service import HubReader
+from assay.core.datasets.hub.types import HubAccess
 from assay.core.runs import ledger
 from assay.core.runs.agents import AgentRunner
 from assay.core.runs.answers import Answerer, AnswerTools
@@ -76,6 +78,8 @@ class LaneTools:
     agents: AgentRunner = field(default_factory=AgentRunner)
     outbound: GuardedClient = field(default_factory=lambda: GuardedClient(OutboundPolicy()))
     """For web addresses in rows."""
+    hub: HubReader = field(default_factory=lambda: HubReader(HubAccess(), GuardedClient(OutboundPolicy())))
+    """For Hugging Face datasets and Parquet files."""
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ import orjson
 from sqlalchemy import TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.runs.errors import RunNotFoundError
 from assay.core.runs.models import RunRow
 from assay.core.runs.types import RunStatus, SampleStatus
 from assay.core.runs.writable import encode
@@ -127,6 +128,25 @@ async def _copy(session: AsyncSession, table: str, columns: list[str], records: 
 async def allow_long_statements(session: AsyncSession) -> None:
     """Lift the time limit of statements for the rest of the transaction: a million rows take their time."""
     await session.execute(text("SET LOCAL statement_timeout = 0"))
+
+
+async def pin_revision(session: AsyncSession, run_id: UUID, *, source: str, revision: str) -> str:
+    """Note what a run reads of a source, unless that is noted already; returns what is noted.
+
+    Raises:
+        RunNotFoundError: The run has been deleted meanwhile.
+    """
+    query = text("""
+        UPDATE runs SET dataset_revisions = jsonb_build_object(CAST(:source AS text), CAST(:revision AS text))
+                                            || dataset_revisions
+        WHERE id = :run_id RETURNING dataset_revisions ->> CAST(:source AS text)
+    """)
+    noted = (
+        await session.execute(query, {"run_id": run_id, "source": source, "revision": revision})
+    ).scalar_one_or_none()
+    if noted is None:
+        raise RunNotFoundError(f"Run {run_id} does not exist.")
+    return str(noted)
 
 
 async def try_lock_layout(session: AsyncSession, run_id: UUID) -> bool:

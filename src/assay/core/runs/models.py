@@ -73,6 +73,8 @@ class RunRow(OwnedMixin, Base):
     completed: Mapped[int] = mapped_column(default=0)
     failed: Mapped[int] = mapped_column(default=0)
     metrics: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    dataset_revisions: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'::jsonb"))
+    """Of Hugging Face datasets: what is read of each, by its name. Noted once, so that a retry reads the same rows."""
     group_metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
     error: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     result_file_id: Mapped[UUID | None]

@@ -347,6 +347,7 @@ def to_run(row: RunRow, organization_id: UUID) -> Run:
         result_file_id=row.result_file_id,
         samples_file_id=row.samples_file_id,
         metadata=row.labels,
+        dataset_revisions=row.dataset_revisions,
         agent_name=row.agent_name,
         agent_version=row.agent_version,
         agent_effort=row.agent_effort,

@@ -127,6 +127,8 @@ class Run:
     result_file_id: UUID | None
     samples_file_id: UUID | None
     metadata: Mapping[str, str]
+    dataset_revisions: Mapping[str, str]
+    """What was read of each Hugging Face dataset: a commit, or a digest of the files of a folder."""
     agent_name: str | None
     agent_version: str | None
     agent_effort: str | None

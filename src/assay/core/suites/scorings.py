@@ -8,6 +8,18 @@ from assay.scoring.errors import UnsupportedFamilyError
 from assay.scoring.scorers import scorer_for
 
 
+def main_sample_metric(task: Task) -> str | None:
+    """The same among the metrics that single samples have, which is what samples are compared by."""
+    if task.judge is not None or task.python_grader is not None:
+        return main_metric(task)
+    try:
+        known = scorer_for(task.type).metric_ids
+    except UnsupportedFamilyError:
+        return main_metric(task)
+    stated = [metric.id for metric in task.metrics or () if metric.id in known]
+    return stated[0] if stated else known[0]
+
+
 def main_metric(task: Task) -> str | None:
     """The first metric that the task states, else the first that its judge or scorer has; None when nobody can say."""
     stated = [metric.id for metric in task.metrics or () if metric.aggregation is Aggregation.MEAN]

@@ -41,7 +41,7 @@ async def create_suite(session: AsyncSession, principal: Principal, *, store: Fi
     """
     metadata = check_metadata(new.metadata)
     _check_texts(new.name, new.description)
-    manifest = await _check_manifest(session, principal, store, new.manifest)
+    manifest = await check_manifest(session, principal, store, new.manifest)
     row = await store_suite(session, principal, name=new.name, description=new.description, metadata=metadata)
     await store_version(session, row, manifest, as_sent=new.manifest, metadata=metadata)
     return _to_suite(row, principal, principal.organization_id)
@@ -90,7 +90,7 @@ async def create_suite_version(
         ManifestError, UnsupportedManifestError: As for ``create_suite``.
     """
     checked_metadata = check_metadata(metadata)
-    checked = await _check_manifest(session, principal, store, manifest)
+    checked = await check_manifest(session, principal, store, manifest)
     suite = await advance_suite(session, principal, suite_id=suite_id, make_active=make_active)
     return await store_version(session, suite, checked, as_sent=manifest, metadata=checked_metadata)
 
@@ -207,7 +207,13 @@ async def hide_suite(session: AsyncSession, principal: Principal, *, suite_id: U
     await session.flush()
 
 
-async def _check_manifest(session: AsyncSession, principal: Principal, store: FileStore, data: Any) -> Manifest:
+async def check_manifest(session: AsyncSession, principal: Principal, store: FileStore, data: Any) -> Manifest:
+    """A manifest that can be run, with everything that it names; nothing is kept.
+
+    Raises:
+        ManifestError: It is faulty; the message names the path.
+        UnsupportedManifestError: It uses a part that this version of Assay does not carry out.
+    """
     manifest = parse_manifest(data)
     refuse_unsupported(manifest)
     sources = await check_sources(session, principal, store, manifest)

@@ -22,6 +22,7 @@ from assay.core.schedules.types import ClockReader
 from assay.core.webhooks.types import WebhookTools
 from assay.db.engine import SessionFactory
 from assay.gateway.catalog import Catalog
+from assay.gateway.gateway import Gateway
 from assay.gateway.types import EmbeddingReply
 from assay.sandbox.hog import HogSandbox
 
@@ -54,6 +55,8 @@ class ApiState:
     agents: AgentTools
     responses: ResponseTools
     """What responses are made with."""
+    gateway: Gateway
+    """Calls models, for what is tried before it is kept."""
     embed: Callable[..., Awaitable[EmbeddingReply]]
     """Asks a model for vectors."""
     judges: JudgeTools

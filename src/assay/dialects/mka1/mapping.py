@@ -145,6 +145,7 @@ def to_run(run: Run) -> WireRun:
         error=None if run.error is None else dict(run.error),
         artifact_file_ids=_artifact_ids(run),
         metadata=dict(run.metadata),
+        dataset_revisions=dict(run.dataset_revisions) or None,
         agent_name=run.agent_name,
         agent_version=run.agent_version,
         agent_effort=run.agent_effort,

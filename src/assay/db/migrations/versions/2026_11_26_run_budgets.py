@@ -1,7 +1,7 @@
 """ceilings on what runs may cost
 
 Revision: 8d3c5b71e9f2
-Follows: 5e0b7a94c3d1
+Follows: 8d41f6c2b09e
 Made: 2026-11-26 08:10:00
 """
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "8d3c5b71e9f2"
-down_revision = "5e0b7a94c3d1"
+down_revision = "8d41f6c2b09e"
 branch_labels = None
 depends_on = None
 
@@ -22,7 +22,6 @@ MONEY = sa.Numeric(20, 10)
 def upgrade() -> None:
     op.execute(LOCK_TIMEOUT)
     op.add_column("runs", sa.Column("budget_usd", MONEY, nullable=True))
-    op.add_column("runs", sa.Column("estimate_usd", MONEY, nullable=True))
     # A constant default: no row is rewritten. Runs of before are not counted up; none of them has a ceiling.
     op.add_column("runs", sa.Column("spent_usd", MONEY, server_default=sa.text("0"), nullable=False))
 
@@ -30,5 +29,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute(LOCK_TIMEOUT)
     op.drop_column("runs", "spent_usd")
-    op.drop_column("runs", "estimate_usd")
     op.drop_column("runs", "budget_usd")

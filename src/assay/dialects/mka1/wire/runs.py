@@ -62,12 +62,12 @@ class WireTokens(ResponseModel):
 
 
 class _Repeatable(ResponseModel):
-    """What says of repeats only where there are some: the published API knows none."""
+    """What says of repeats and revisions only where there are some: the published API knows none."""
 
     @model_serializer(mode="wrap")
     def _leave_out(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = serialize(self)
-        for name in ("repeats", "repeat", "budget_usd", "estimate_usd"):
+        for name in ("repeats", "repeat", "budget_usd", "estimate_usd", "dataset_revisions"):
             if name in written and written[name] is None:
                 del written[name]
         return written
@@ -100,6 +100,8 @@ class WireRun(_Repeatable):
     error: dict[str, Any] | None
     artifact_file_ids: list[str]
     metadata: dict[str, str]
+    dataset_revisions: dict[str, str] | None = None
+    """Not in the published API, and so only there when Hugging Face datasets were read."""
     agent_name: str | None
     agent_version: str | None
     agent_effort: str | None

@@ -1,0 +1,1 @@
+"""People who come in by a browser: sessions, and passwords of local accounts."""
