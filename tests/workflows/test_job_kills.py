@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from tests.support.evals import Evals, kill, spawn_worker
 from tests.support.gates import open_gates
 from tests.support.jobs import BASELINE, BETTER, JUDGE, MODEL, STRONG, Jobs, points, provider_reply
@@ -38,6 +38,11 @@ INPUTS = [{"input": row["input"]} for row in points(30)]
 OUTPUTS = [{"input": f"q{n}", "details": {"output": f"a{n}"}} for n in range(30)]
 UPLOADED = [{"input": f"q{n}", "output": f"a{n}"} for n in range(30)]
 CRITERIA = {"evaluation_criteria": {"correctness": ["It is right."]}}
+CODE = """
+def run(given, ctx):
+    first = ctx.responses_create(input=given)["output_text"]
+    return first + ctx.responses_create(input=given + " again")["output_text"]
+"""
 RANDOM_KILLS = 12
 
 
@@ -77,14 +82,22 @@ async def start_all(jobs: Jobs) -> dict[str, UUID]:
     for kind, rows, parameters in kinds:
         await jobs.agent(rows, slug=kind, **CRITERIA)
         made[kind] = await jobs.start(kind, parameters, num_iterations=2, candidates_per_iteration=1)
+    await jobs.agent(INPUTS, slug="code")
+    made["agent_code"] = await jobs.start("inference", {"prompt": CODE})
     return made
 
 
 async def moments_of(jobs: Jobs, made: Mapping[str, UUID], *, more: bool) -> list[list[str]]:
     """The moments of each job at which its worker is killed, in their order: one in each phase, or more of them."""
     split = split_items([Case(row["input"]).key for row in CASES], seed=SEED)
-    before, after, strong = (
-        lane.key for lane in (Lane(MODEL, BASELINE), Lane(MODEL, f"{BASELINE} {BETTER}"), Lane(STRONG, BASELINE))
+    before, after, strong, code = (
+        Lane(model, prompt).key
+        for model, prompt in (
+            (MODEL, BASELINE),
+            (MODEL, f"{BASELINE} {BETTER}"),
+            (STRONG, BASELINE),
+            (MODEL, CODE),
+        )
     )
     async with jobs.evals.runtime.sessions() as session:
         judged = (await jobs.get(made["judge_scoring"])).agent_id
@@ -92,6 +105,7 @@ async def moments_of(jobs: Jobs, made: Mapping[str, UUID], *, more: bool) -> lis
     moments = {
         "inference": [f"step/JOB/answer/{before}/9", "outputs/JOB", "completed/JOB"],
         "uploaded_outputs_setup": ["step/JOB/target", "outputs/JOB", "completed/JOB"],
+        "agent_code": [f"step/JOB/answer/{code}/9/call/1", f"step/JOB/answer/{code}/20", "outputs/JOB"],
         "judge_scoring": ["step/JOB/judge/output/9/0", f"scores/{dataset}", "iteration/JOB/0", "completed/JOB"],
         "model_backtesting": [
             f"step/JOB/answer/{strong}/9",
@@ -115,10 +129,13 @@ async def moments_of(jobs: Jobs, made: Mapping[str, UUID], *, more: bool) -> lis
 
 
 async def recorded_calls(jobs: Jobs) -> int:
-    """How many answers of models are on record."""
+    """How many answers of models are on record; what a program puts together of them is none."""
     step = JobStepRow
+    asked = and_(
+        step.key != "target", ~step.key.like(f"answer/{Lane(MODEL, CODE).key}/%") | step.key.contains("/call/")
+    )
     async with jobs.evals.runtime.sessions() as session:
-        return await session.scalar(select(func.count()).select_from(step).where(step.key != "target")) or 0
+        return await session.scalar(select(func.count()).select_from(step).where(asked)) or 0
 
 
 async def all_quiet(jobs: Jobs) -> None:
@@ -137,7 +154,7 @@ async def check_ends(jobs: Jobs, made: Mapping[str, UUID]) -> None:
         job.result for job in ended.values()
     ]
     results: dict[str, Any] = {kind: job.result for kind, job in ended.items()}
-    assert results["inference"]["succeeded"] == len(INPUTS)
+    assert results["inference"]["succeeded"] == results["agent_code"]["succeeded"] == len(INPUTS)
     assert results["uploaded_outputs_setup"]["rows_imported"] == len(UPLOADED)
     assert results["judge_scoring"]["spans_evaluated"] == len(OUTPUTS)
     assert results["prompt_tuning"]["status"] == "improved"
@@ -146,6 +163,7 @@ async def check_ends(jobs: Jobs, made: Mapping[str, UUID]) -> None:
     positions = {kind: [row.position for row in await jobs.iterations(job_id)] for kind, job_id in made.items()}
     assert positions == {
         "inference": [],
+        "agent_code": [],
         "uploaded_outputs_setup": [],
         "judge_scoring": [0],
         "prompt_tuning": [0, 1],
@@ -157,7 +175,11 @@ async def check_ends(jobs: Jobs, made: Mapping[str, UUID]) -> None:
             select(made_by, func.count()).join(DatasetItemRow).where(made_by.is_not(None)).group_by(DatasetRow.id)
         )
         assert sorted(tuple(row) for row in outputs) == sorted(
-            [(str(made["inference"]), len(INPUTS)), (str(made["uploaded_outputs_setup"]), len(UPLOADED))]
+            [
+                (str(made["inference"]), len(INPUTS)),
+                (str(made["agent_code"]), len(INPUTS)),
+                (str(made["uploaded_outputs_setup"]), len(UPLOADED)),
+            ]
         )
         tuned = select(func.count()).select_from(TargetPromptRow).where(TargetPromptRow.label == "tuned")
         assert await session.scalar(tuned) == 1

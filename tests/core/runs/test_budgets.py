@@ -12,6 +12,7 @@ from tests.support.evals import MODEL, Evals, question_rows, working
 
 from assay.core.runs import service
 from assay.core.runs.errors import RunInputError
+from assay.core.runs.estimating import EXPECTED_OUTPUT_TOKENS
 from assay.core.runs.types import Run, RunStatus
 from assay.db.session import transaction
 from assay.gateway.config import ModelConfig, PricesConfig
@@ -111,6 +112,16 @@ async def test_what_fits_is_not_stopped(priced: Evals) -> None:
         run = await priced.finished(suite_id, budget_usd=Decimal(20))
     assert run.status is RunStatus.COMPLETED, run.error
     assert run.cost_usd == 20
+    # Nobody knows before that the answers are one token each.
+    assert run.estimate_usd == 20 * EXPECTED_OUTPUT_TOKENS
+
+
+async def test_an_estimate_knows_what_an_answer_may_be_at_most(priced: Evals) -> None:
+    suite_id = await priced.suite(question_rows(20))
+    async with working(priced):
+        run = await priced.finished(suite_id, budget_usd=Decimal(100), generation={"max_output_tokens": 2})
+        free = await priced.finished(suite_id)
+    assert (run.estimate_usd, free.estimate_usd) == (40, None)
 
 
 async def test_a_model_without_a_price_is_refused_under_a_budget(evals: Evals) -> None:

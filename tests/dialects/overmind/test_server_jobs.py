@@ -126,6 +126,25 @@ async def test_outputs_from_elsewhere_are_set_up_and_scored(caller: Caller) -> N
     assert [(row["output"], row["correctness"]) for row in points["results"]] == [("2", 1.0), ("4", 0.0)]
 
 
+async def test_production_traces_are_judged(caller: Caller, live: LiveServer) -> None:
+    agent = await agent_with(caller, [], evaluation_criteria={"correctness": ["It is right."]})
+    for number in range(3):
+        record = {"agent": agent["id"], "trace_id": f"t{number}", "input_data": {"q": number}, "output_data": "answer"}
+        await caller.ok("POST", "/traces/", record)
+    body = {"job_type": "judge_scoring", "agent": agent["id"], "data_source": "traces"}
+    reply = live.models.behaviour.reply
+    live.models.behaviour.reply = lambda prompt, request: '{"reasoning": "r", "score": 0.75}'
+    try:
+        done = await until(caller, await caller.ok("POST", "/jobs/", body))
+    finally:
+        live.models.behaviour.reply = reply
+
+    assert (done["status"], done["result"].get("spans_evaluated")) == ("completed", 3), done["result"]
+    assert done["baseline_score"] == 75.0
+    traces = await caller.ok("GET", "/traces/", params={"agent": agent["id"]})
+    assert [row["score"] for row in traces["results"]] == [75.0] * 3
+
+
 async def test_a_backtest_of_two_models(caller: Caller) -> None:
     points = [{"input": f"q{n} answer={n}", "expected_output": str(n)} for n in range(12)]
     agent = await agent_with(caller, points)

@@ -67,6 +67,8 @@ class Answerer:
             for model in self._plan.models:
                 if not is_agent(model):
                     await self._check_model(model, role)
+        if (judge := self._plan.config.judge_model) is not None:
+            await self._check_model(judge, ModelRole.JUDGE)
 
     async def _check_model(self, model: str, role: ModelRole) -> None:
         self._gateway.catalog.resolve(model, role)

@@ -94,6 +94,8 @@ class RunRow(OwnedMixin, Base):
     """Who is told of changes of the status."""
     budget_usd: Mapped[Decimal | None]
     """At which the run stops, to be retried with a higher one."""
+    estimate_usd: Mapped[Decimal | None]
+    """What a run with a ceiling was expected to cost, before its first call."""
     spent_usd: Mapped[Decimal] = mapped_column(default=Decimal(0), server_default=text("0"))
     """What has been paid so far, with what was paid for samples that were run again."""
     cost_usd: Mapped[Decimal | None]

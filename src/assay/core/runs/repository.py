@@ -352,6 +352,7 @@ def to_run(row: RunRow, organization_id: UUID) -> Run:
         agent_version=row.agent_version,
         agent_effort=row.agent_effort,
         cost_usd=row.cost_usd,
+        estimate_usd=row.estimate_usd,
         tokens=TokenCounts(row.input_tokens, row.output_tokens, row.cached_tokens, row.reasoning_tokens),
         execution=row.execution,
         created_at=row.created_at,

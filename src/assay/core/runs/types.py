@@ -133,6 +133,8 @@ class Run:
     agent_version: str | None
     agent_effort: str | None
     cost_usd: Decimal | None
+    estimate_usd: Decimal | None
+    """What a run with a ceiling was expected to cost, before its first call."""
     tokens: TokenCounts
     execution: int
     created_at: datetime

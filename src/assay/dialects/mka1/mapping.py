@@ -139,6 +139,7 @@ def to_run(run: Run) -> WireRun:
         generation=dict(run.config.generation),
         repeats=run.config.repeats if run.config.effective_repeats > 1 else None,
         budget_usd=dollars(run.config.budget_usd),
+        estimate_usd=dollars(run.estimate_usd),
         request_counts=WireRequestCounts(total=run.total, completed=run.completed, failed=run.failed),
         metrics=None if run.metrics is None else dict(run.metrics),
         error=None if run.error is None else dict(run.error),

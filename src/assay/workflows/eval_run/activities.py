@@ -20,6 +20,7 @@ from temporalio.exceptions import ApplicationError
 from assay.core.files.store import FileStore
 from assay.core.runs.ending import fail_run, finish_run, mark_cancelled, note_failure
 from assay.core.runs.errors import RunStoppedError
+from assay.core.runs.estimating import estimate_run
 from assay.core.runs.groups import score_group
 from assay.core.runs.lane import LONGEST_LANE, Lane, LaneShare, LaneTools
 from assay.core.runs.ledger import Execution
@@ -94,6 +95,7 @@ class EvalRunActivities:
                 hub=self._tools.hub,
                 execution=execution,
             )
+            await estimate_run(self._tools.sessions, self._tools.gateway, store=self._store, execution=execution)
         groups = [ScoreGroup(task_no, model_no) for task_no, model_no in preparation.score_groups]
         return Prepared(preparation.lanes, groups)
 

@@ -60,6 +60,9 @@ class _Bridge:
             raise self.stop
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
         self._pending.add(future)
+        if self.stop is not None:
+            # It was closed in between, and did not see this one.
+            future.cancel()
         try:
             return future.result()
         except (BudgetReachedError, JobFaultError, JobStoppedError, CancelledError) as stop:

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from assay.core.datasets.models import DatasetItemRow
+from assay.core.jobs.models import TraceRecordRow
 from assay.core.jobs.types import Decision
 from assay.core.jobs.work.faults import FaultCode, JobFaultError
 from assay.core.jobs.work.grading import Grade, choose_grader
@@ -76,7 +77,12 @@ async def _grade(work: Work, chosen: Sequence[int]) -> list[Grade]:
 
 
 async def _store(work: Work, chosen: Sequence[int], grades: Sequence[Grade]) -> None:
-    """Write scores to the dataset items that the outputs came from."""
+    """Write scores to the dataset items or the trace records that the outputs came from."""
+    records = {
+        UUID(record): grade.score
+        for number, grade in zip(chosen, grades, strict=True)
+        if (record := work.target.cases[number].record) is not None and grade.score is not None
+    }
     found = {
         UUID(item): grade
         for number, grade in zip(chosen, grades, strict=True)
@@ -91,6 +97,9 @@ async def _store(work: Work, chosen: Sequence[int], grades: Sequence[Grade]) -> 
             if grade.score is not None and grade.score < REASON_BELOW and grade.reason:
                 more["correctness_reason"] = grade.reason
             row.details, row.updated_at = {**as_object(row.details), **more}, utc_now()
+        traced = select(TraceRecordRow).where(TraceRecordRow.id.in_(records)).order_by(TraceRecordRow.id)
+        for record in await session.scalars(traced.with_for_update()):
+            record.score = 100 * records[record.id]
 
 
 async def _finish(

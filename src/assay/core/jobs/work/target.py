@@ -15,11 +15,15 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.datasets.models import DatasetItemRow, DatasetRow
-from assay.core.jobs.models import JobRow
+from assay.core.events.models import EventRow
+from assay.core.events.spans import PROPERTY as SPAN_PROPERTY
+from assay.core.jobs.models import JobRow, TraceRecordRow
 from assay.core.jobs.work.faults import FaultCode, JobFaultError
 from assay.core.targets.models import TargetAgentRow, TargetPromptRow
 
 MAX_CASES: Final = 2_000
+TRACES: Final = "traces"
+"""The ``data_source`` of jobs that work on what the agent was asked and answered, instead of on a dataset."""
 POLICY_LABEL: Final = "policy"
 """Label of a prompt that is no prompt but the agent's policy (O§2.6)."""
 
@@ -79,6 +83,8 @@ class Case:
     """What was answered elsewhere, for jobs that only grade."""
     item: str | None = None
     """Id of the dataset item."""
+    record: str | None = None
+    """Id of the trace record."""
 
     @property
     def text(self) -> str:
@@ -210,6 +216,8 @@ async def _read_cases(
     parameters: Parameters,
 ) -> tuple[Case, ...]:
     most = parameters.max_items or MAX_CASES
+    if job.data_source == TRACES and parameters.dataset is None:
+        return () if agent is None else await _read_traffic(session, job, agent, most)
     if dataset_id is None:
         return () if agent is None else _blob_cases(agent.eval_dataset)[:most]
     dataset = await session.get(DatasetRow, dataset_id)
@@ -221,6 +229,35 @@ async def _read_cases(
         statement.order_by(item.position.asc().nulls_last(), item.created_at, item.id).limit(most)
     )
     return tuple(Case(row.input, row.expected, as_object(row.details).get("output"), str(row.id)) for row in rows)
+
+
+async def _read_traffic(session: AsyncSession, job: JobRow, agent: TargetAgentRow, most: int) -> tuple[Case, ...]:
+    """The newest things that the agent was asked: root spans that name it, then records that clients made of it."""
+    root = EventRow.properties[SPAN_PROPERTY]
+    events = select(EventRow).where(
+        EventRow.project_id == job.project_id,
+        EventRow.deleted_at.is_(None),
+        EventRow.parent_id.is_(None),
+        root["agent"].as_string() == str(agent.id),
+    )
+    spans = list(await session.scalars(events.order_by(EventRow.timestamp.desc(), EventRow.id.desc()).limit(most)))
+    record = TraceRecordRow
+    records = select(record).where(
+        record.project_id == job.project_id, record.agent_id == agent.id, record.deleted_at.is_(None)
+    )
+    rows = await session.scalars(
+        records.order_by(record.created_at.desc(), record.id.desc()).limit(max(0, most - len(spans)))
+    )
+    found = [Case(_first(span.properties, _INPUTS), output=_first(span.properties, _OUTPUTS)) for span in spans]
+    return (*found, *(Case(row.input, output=row.output, record=str(row.id)) for row in rows))
+
+
+_INPUTS = ("$ai_input_state", "$ai_input")
+_OUTPUTS = ("$ai_output_state", "$ai_output_choices")
+
+
+def _first(properties: dict[str, Any], names: Sequence[str]) -> Any:
+    return next((properties[name] for name in names if properties.get(name) is not None), None)
 
 
 def _blob_cases(blob: Any) -> tuple[Case, ...]:

@@ -67,7 +67,7 @@ class _Repeatable(ResponseModel):
     @model_serializer(mode="wrap")
     def _leave_out(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = serialize(self)
-        for name in ("repeats", "repeat", "budget_usd", "dataset_revisions"):
+        for name in ("repeats", "repeat", "budget_usd", "estimate_usd", "dataset_revisions"):
             if name in written and written[name] is None:
                 del written[name]
         return written
@@ -93,6 +93,8 @@ class WireRun(_Repeatable):
     """Not in the published API, and so only there when prompts are repeated."""
     budget_usd: float | None = None
     """Not in the published API, and so only there when the run has a ceiling."""
+    estimate_usd: float | None = None
+    """Likewise: what the answers were expected to cost, before the first call."""
     request_counts: WireRequestCounts
     metrics: dict[str, Any] | None
     error: dict[str, Any] | None
