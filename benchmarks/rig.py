@@ -93,9 +93,11 @@ async def process(
 
 
 @asynccontextmanager
-async def model_server(*, latency_seconds: float) -> AsyncGenerator[str]:
-    """A mock provider in its own process; gives its base URL."""
+async def model_server(*, latency_seconds: float, dimensions: int | None = None) -> AsyncGenerator[str]:
+    """A mock provider in its own process; gives its base URL. With dimensions its vectors are drawn at random."""
     arguments = ["tests.support.model_server", "--latency", str(latency_seconds)]
+    if dimensions is not None:
+        arguments += ["--dimensions", str(dimensions)]
     async with process(arguments) as child:
         if child.stdout is None:
             raise RuntimeError("the mock provider has no output")
@@ -122,6 +124,11 @@ class Node:
 
     pid: int
     url: str
+
+    def peak(self) -> float:
+        """The greatest RSS in MiB that the process itself, without its children, has had; of Linux alone."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
     def memory(self) -> tuple[float, float]:
         """(RSS, PSS) in MiB, of the process with its children, but without embedded services."""
@@ -229,14 +236,14 @@ class Client:
         manifest = {"tasks": [{"id": task, "type": "qa", "dataset": dataset} for task in tasks]}
         return (await self.post("/evals/suites", {"name": name, "manifest": manifest}))["id"]
 
-    async def run_to_end(self, request: Mapping[str, Any]) -> str:
-        """Create a run and wait until it has completed; gives its id.
+    async def run_to_end(self, request: Mapping[str, Any], *, seconds: float = RUN_SECONDS) -> str:
+        """Create a run and wait, so long at most, until it has completed; gives its id.
 
         Raises:
             RuntimeError: It failed, or samples of it did.
         """
         run = await self.post("/evals/runs", request)
-        async with asyncio.timeout(RUN_SECONDS):
+        async with asyncio.timeout(seconds):
             while run["status"] not in {"completed", "failed", "cancelled"}:
                 await asyncio.sleep(POLL_SECONDS)
                 run = await self.get(f"/evals/runs/{run['id']}")

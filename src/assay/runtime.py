@@ -14,6 +14,7 @@ from temporalio.service import RPCError
 
 from assay.core.agents.sealing import ToolSealer
 from assay.core.agents.types import AgentPolicy, RunLimits
+from assay.core.datasets.hub.types import HubAccess
 from assay.core.files.store import FileStore, open_file_store
 from assay.core.responses.types import ResponseTools
 from assay.db.engine import SessionFactory, open_engine, session_factory
@@ -102,6 +103,18 @@ async def open_runtime(settings: Settings, addresses: Addresses, *, secret_key: 
 def outbound_policy(settings: Settings) -> OutboundPolicy:
     """Where requests to addresses that users gave may go."""
     return OutboundPolicy.of(settings.outbound.allow_hosts, settings.outbound.allow_cidrs)
+
+
+def hub_access(settings: Settings) -> HubAccess:
+    """Where Hugging Face datasets are read."""
+    hub = settings.hub
+    return HubAccess(
+        url=hub.url,
+        folder=hub.folder,
+        token=None if hub.token is None else hub.token.get_secret_value(),
+        max_bytes=hub.max_bytes,
+        timeout_seconds=hub.timeout_seconds,
+    )
 
 
 def agent_policy(settings: Settings) -> AgentPolicy:

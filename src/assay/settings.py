@@ -149,6 +149,23 @@ class ImportSettings(BaseSettings):
     )
 
 
+class HubSettings(BaseSettings):
+    """Hugging Face datasets that suites name."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_HUB_", frozen=True)
+
+    url: str = Field(default="https://huggingface.co", description="Hugging Face Hub, or a mirror of it.")
+    folder: Path | None = Field(
+        default=None,
+        description="Folder of datasets as subfolders `owner/name` or `owner/name@revision`, read instead of the hub.",
+    )
+    token: SecretStr | None = Field(
+        default=None, description="Token for private and gated datasets. Every project can then read what it opens."
+    )
+    max_bytes: int = Field(default=5 * 1024**3, ge=1, description="Most that is downloaded for one dataset, in bytes.")
+    timeout_seconds: float = Field(default=3600, gt=0, description="Longest that reading one dataset may take.")
+
+
 class CoreSettings(BaseSettings):
     """Where Assay keeps its things, and who may come in."""
 
@@ -182,6 +199,7 @@ class Settings(BaseModel):
     files: FileSettings = Field(default_factory=FileSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     imports: ImportSettings = Field(default_factory=ImportSettings)
+    hub: HubSettings = Field(default_factory=HubSettings)
     providers: ProviderSettings = Field(default_factory=ProviderSettings)
     outbound: OutboundSettings = Field(default_factory=OutboundSettings)
     agents: AgentSettings = Field(default_factory=AgentSettings)

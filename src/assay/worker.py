@@ -13,6 +13,7 @@ import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from assay.core.datasets.hub.service import HubReader
 from assay.core.evaluators.access import JudgeTools
 from assay.core.files.service import sweep_files
 from assay.core.online.breakers import BreakerRule
@@ -33,6 +34,7 @@ from assay.outbound.client import GuardedClient
 from assay.runtime import (
     Runtime,
     agent_policy,
+    hub_access,
     open_hog_sandbox,
     open_sandbox,
     outbound_policy,
@@ -85,7 +87,8 @@ async def running_worker(runtime: Runtime, *, longest_lane: timedelta = LONGEST_
         dispatcher = await stack.enter_async_context(running_dispatcher(runtime))
         agents = AgentRunner(agent_policy(runtime.settings), dispatcher.wake)
         web = GuardedClient(outbound_policy(runtime.settings))
-        tools = LaneTools(runtime.sessions, runtime.gateway, sandbox, agents, web)
+        hub = HubReader(hub_access(runtime.settings), web)
+        tools = LaneTools(runtime.sessions, runtime.gateway, sandbox, agents, web, hub)
         activities = EvalRunActivities(tools, runtime.files, wake_dispatcher=dispatcher.wake, longest_lane=longest_lane)
         backfills = BackfillActivities(runtime.sessions, wake_dispatcher=dispatcher.wake)
         schedules = ScheduleActivities(runtime.sessions, schedule_kinds(runtime), wake_dispatcher=dispatcher.wake)

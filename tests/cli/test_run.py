@@ -20,9 +20,14 @@ from tests.support.assay_process import AssayProcess, Finished, environment, run
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
-CONFIG = {"ASSAY_CONFIG": str(EXAMPLES / "assay.toml")}
+CONFIG = {
+    "ASSAY_CONFIG": str(EXAMPLES / "assay.toml"),
+    "ASSAY_HUB_FOLDER": str(EXAMPLES / "hub-dataset" / "hub"),
+}
 
 ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+LABELS = {"accuracy", *(f"{name}{kind}" for name in ("f1", "precision", "recall") for kind in ("", "_weighted"))}
+DISTANCES = {f"{kind}_{name}" for kind in ("cosine", "manhattan", "euclidean") for name in ("pearson", "spearman")}
 RANKING = ("ndcg", "map", "recall", "precision", "mrr", "hit_rate")
 MODELS = {"transcription": "simulator/transcription", "embedding": "simulator/embedding"}
 """Of the examples that no chat model can carry out."""
@@ -79,6 +84,14 @@ def counts_of(document: dict[str, Any]) -> tuple[int, int, int]:
         ("semantic-similarity/manifest.yaml", {"cosine_similarity"}),
         ("transcription/manifest.yaml", {"wer", "cer", "corpus_wer", "corpus_cer"}),
         ("embedding/manifest.yaml", {f"{family}_at_{k}" for family in RANKING for k in (1, 3, 10)}),
+        ("embedding-sts/manifest.yaml", {*DISTANCES, "cosine_similarity"}),
+        ("embedding-classification/manifest.yaml", LABELS),
+        ("embedding-multilabel/manifest.yaml", {"lrap", "accuracy", "f1", "hamming"}),
+        (
+            "embedding-reranking/manifest.yaml",
+            {"map", "mrr", *(f"{family}_at_{k}" for family in RANKING for k in (1, 3))},
+        ),
+        ("hub-dataset/manifest.yaml", {"exact_match", "f1"}),
         ("summarization/manifest.yaml", {*ROUGE, "bleu", "chrf", "corpus_bleu", "corpus_chrf"}),
         ("custom-grader/manifest.yaml", {"recall", "precision"}),
         ("batch-grader/manifest.yaml", {"hit", "mean_by_bird"}),
@@ -92,7 +105,7 @@ def counts_of(document: dict[str, Any]) -> tuple[int, int, int]:
 )
 async def test_example(server: AssayProcess, name: str, metrics: set[str]) -> None:
     data = ("--data", str(EXAMPLES / "qa/harbour.jsonl")) if name.startswith("qa/") else ()
-    model = MODELS.get(name.partition("/")[0], "simulator/strong")
+    model = MODELS.get(re.split("[-/]", name)[0], "simulator/strong")
     ran = await run_assay("run", str(EXAMPLES / name), *data, "--model", model, "--json", home=server.home)
     assert ran.exit_code == 0, ran.err
     total, completed, _ = counts_of(ran.json)
@@ -228,6 +241,36 @@ async def test_interrupted_run_is_cancelled_and_continued(server: AssayProcess, 
     assert counts_of(continued.json) == (400, 400, 0)
     listed = await run_assay("runs", "list", "--json", "--limit", "1", home=server.home)
     assert listed.json[0]["id"] == found[1]
+
+
+async def test_labels_of_a_run(server: AssayProcess, folder: Path) -> None:
+    ran = await run_in(server, folder, "--data", str(folder / "rows.jsonl"), "--output", str(folder), "--json")
+    assert ran.exit_code == 0, ran.err
+    samples = [json.loads(line)["id"] for line in (folder / "samples.jsonl").read_text().splitlines()]
+    labels = folder / "labels.jsonl"
+    rows = [
+        {
+            "sample_id": samples[0],
+            "metric": "polite",
+            "value": "pass",
+            "labeler": "anna",
+            "note": "Short, but kind.",
+        },
+        {"sample_id": samples[1], "metric": "polite", "value": 0, "labeler": "ben"},
+    ]
+    labels.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    first = await run_assay("labels", "import", str(labels), home=server.home)
+    assert (first.exit_code, first.out) == (0, "2 labels: 2 new, 0 replaced.\n"), first.err
+    again = await run_assay("labels", "import", str(labels), "--json", home=server.home)
+    assert (again.json["created"], again.json["replaced"]) == (0, 2)
+    theirs = await run_assay("labels", "list", "--labeler", "ben", "--metric", "polite", "--json", home=server.home)
+    assert [(label["value"], label["note"]) for label in theirs.json] == [(0.0, None)]
+    shown = await run_assay("labels", "list", "--kind", "sample", home=server.home)
+    assert re.search(r"polite +1 +anna +Short, but kind\.", shown.out)
+    labels.write_text('{"event_id": "00000000-0000-4000-8000-000000000001", "metric": "polite", "value": 1}\n')
+    refused = await run_assay("labels", "import", str(labels), home=server.home)
+    assert refused.exit_code == 2
+    assert "no such event" in refused.err
 
 
 async def test_runs_in_a_wrong_state_are_left_alone(server: AssayProcess, folder: Path) -> None:

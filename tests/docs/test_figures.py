@@ -30,6 +30,7 @@ from assay.core.projects import service as projects
 from assay.core.projects.types import MAX_DELEGATE_LENGTH
 from assay.core.requests import service as requests
 from assay.core.runs import answers, groups, judging, lane, ledger, prepare, recorder, service, types
+from assay.core.runs.rows import MAX_ROWS
 from assay.core.suites import service as suites
 from assay.core.suites import sources
 from assay.core.suites.manifest import ManifestError, parse_manifest, parsing
@@ -84,7 +85,7 @@ LIMITS = {
     "manifest": f"{parsing.MAX_BYTES // MIB} MiB, nested {parsing.MAX_DEPTH} deep, {MAX_TASKS} tasks",
     "grader or preprocessor source": f"{sources.MAX_SOURCE_BYTES // KIB} KiB",
     "dataset row": f"{reading.MAX_RECORD_BYTES // MIB} MiB, nested {reading.MAX_DEPTH} deep",
-    "rows of one task": f"{prepare.MAX_ROWS:,}; later ones are not read",
+    "rows of one task": f"{MAX_ROWS:,}; later ones are not read",
     "template": f"{templates.MAX_TEMPLATE_CHARS:,} characters; {templates.MAX_RENDERED_CHARS:,} when rendered",
     "few-shot examples": f"{fewshot.MAX_EXAMPLES}",
     "extraction pattern": f"{extraction.MAX_PATTERN_CHARS:,} characters, "

@@ -19,6 +19,7 @@ from sqlalchemy import text
 from tests.support.model_server import ModelServer
 from tests.support.waiting import eventually
 
+from assay.core.datasets.hub.service import HubReader
 from assay.core.files.service import upload_file
 from assay.core.projects.service import bootstrap
 from assay.core.projects.types import Principal, Role, Scope
@@ -28,8 +29,17 @@ from assay.core.suites.service import create_suite
 from assay.core.suites.types import NewSuite
 from assay.db.session import transaction
 from assay.kit.logging import LogLevel
-from assay.runtime import Addresses, Runtime, open_runtime
-from assay.settings import CoreSettings, OnlineSettings, OutboundSettings, ProviderSettings, Settings, TemporalSettings
+from assay.outbound.client import GuardedClient
+from assay.runtime import Addresses, Runtime, hub_access, open_runtime, outbound_policy
+from assay.settings import (
+    CoreSettings,
+    HubSettings,
+    OnlineSettings,
+    OutboundSettings,
+    ProviderSettings,
+    Settings,
+    TemporalSettings,
+)
 from assay.worker import running_dispatcher, running_worker
 
 WORKER = Path(__file__).with_name("worker_process.py")
@@ -56,6 +66,7 @@ class Place:
     judge_provider: str | None = None
     breaker_failures: int = 100
     breaker_seconds: float = 1
+    hub_folder: str | None = None
 
     def settings(self) -> Settings:
         """Settings of a process at this place."""
@@ -72,6 +83,7 @@ class Place:
                 breaker_failures=self.breaker_failures,
                 breaker_seconds=self.breaker_seconds,
             ),
+            hub=HubSettings(folder=None if self.hub_folder is None else Path(self.hub_folder)),
         )
 
     def addresses(self) -> Addresses:
@@ -103,6 +115,12 @@ class Evals:
         self.runtime = runtime
         self.principal = principal
         self.models = models
+
+    @property
+    def hub(self) -> HubReader:
+        """What a worker at this place reads datasets with."""
+        settings = self.runtime.settings
+        return HubReader(hub_access(settings), GuardedClient(outbound_policy(settings)))
 
     async def upload(self, content: bytes, *, filename: str = "rows.jsonl") -> UUID:
         """Store a file for evals."""

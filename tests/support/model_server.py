@@ -20,11 +20,13 @@ import os
 import random
 import re
 import sys
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+import numpy as np
 import orjson
 from aiohttp import BodyPartReader, web
 
@@ -68,6 +70,8 @@ class Behaviour:
     """(status, body) of the next answers, before everything else."""
     script_headers: dict[str, str] = field(default_factory=dict[str, str])
     embedding_dimensions: int = 8
+    random_vectors: bool = False
+    """Whether vectors are drawn at random, by their text; else they are all alike but for the text's length."""
     key_statuses: dict[str, int] = field(default_factory=dict[str, int])
     """Status of the models list, by the key that asks for it; 200 for others."""
 
@@ -308,13 +312,18 @@ class ModelServer:
         texts: list[str] = [given] if isinstance(given, str) else given
         width = body.get("dimensions") or self.behaviour.embedding_dimensions
         rows = [
-            {"object": "embedding", "index": index, "embedding": [float(len(text))] + [0.5] * (width - 1)}
+            {"object": "embedding", "index": index, "embedding": self._vector(text, width)}
             for index, text in enumerate(texts)
         ]
         usage = {"prompt_tokens": sum(len(text) for text in texts), "total_tokens": sum(len(text) for text in texts)}
         # In reverse: clients must go by the index.
         reply = {"object": "list", "model": body["model"], "data": rows[::-1], "usage": usage}
-        return "\n".join(texts), orjson.dumps(reply)
+        return "\n".join(texts), orjson.dumps(reply, option=orjson.OPT_SERIALIZE_NUMPY)
+
+    def _vector(self, text: str, width: int) -> Any:
+        if self.behaviour.random_vectors:
+            return np.random.default_rng(zlib.crc32(text.encode())).standard_normal(width, dtype=np.float32)
+        return [float(len(text))] + [0.5] * (width - 1)
 
     def _stats_view(self) -> dict[str, Any]:
         stats = self.stats
@@ -342,6 +351,7 @@ def _last_user(messages: list[dict[str, Any]]) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="model_server", description="A mock model provider on loopback.")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--dimensions", type=int, help="of embeddings, which are then drawn at random")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--fault-rate", type=float, default=0.0, help="share of 429 and 500 answers, half of each")
     parser.add_argument("--rate-429", type=float, default=0.0)
@@ -359,6 +369,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
         rate_500=arguments.rate_500 + arguments.fault_rate / 2,
         retry_after_seconds=arguments.retry_after,
         seed=arguments.seed,
+        embedding_dimensions=arguments.dimensions or 8,
+        random_vectors=arguments.dimensions is not None,
     )
     async with ModelServer(behaviour, port=arguments.port, record=arguments.record) as server:
         sys.stdout.write(orjson.dumps({"url": server.url, "pid": os.getpid()}).decode() + "\n")

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from assay.cli import compare, demo, doctor, keys, migrate, models, projects, run, runs, schedules, serve, webhooks
+from assay.cli import (
+    compare,
+    demo,
+    doctor,
+    keys,
+    labels,
+    migrate,
+    models,
+    projects,
+    run,
+    runs,
+    schedules,
+    serve,
+    webhooks,
+)
 
 app = typer.Typer(
     name="assay",
@@ -19,6 +33,7 @@ app.command()(demo.demo)
 app.command()(run.run)
 app.command()(compare.compare)
 app.add_typer(runs.app, name="runs")
+app.add_typer(labels.app, name="labels")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(webhooks.app, name="webhooks")
 app.command()(serve.serve)

@@ -23,6 +23,7 @@ MaxSamples = Annotated[int | None, typer.Option(min=1, help="Only the first rows
 Repeats = Annotated[
     int | None, typer.Option(min=1, max=100, help="Ask each prompt so often, for pass@k, pass^k and their intervals.")
 ]
+Budget = Annotated[float | None, typer.Option(min=0, help="What all calls may cost together, in dollars.")]
 JudgeModel = Annotated[str | None, typer.Option(help="What `auto` means in graders.")]
 EmbeddingModel = Annotated[str | None, typer.Option(help="What `auto` means in graders' embeddings.")]
 Generation = Annotated[
@@ -47,6 +48,7 @@ def run(
     concurrency: Concurrency = None,
     max_samples: MaxSamples = None,
     repeats: Repeats = None,
+    budget: Budget = None,
     judge_model: JudgeModel = None,
     embedding_model: EmbeddingModel = None,
     generation: Generation = None,
@@ -77,6 +79,7 @@ def run(
         "concurrency": concurrency,
         "max_samples_per_task": max_samples,
         "repeats": repeats,
+        "budget_usd": budget,
         "judge_model": judge_model,
         "embedding_model": embedding_model,
         "generation": command.parse_generation(generation or ()) or None,

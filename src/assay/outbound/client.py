@@ -15,6 +15,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -28,6 +29,7 @@ from assay.outbound.errors import (
     NameNotFoundError,
     OutboundTimeoutError,
     RequestTooLargeError,
+    ResponseTooLargeError,
 )
 from assay.outbound.policy import OutboundPolicy, literal_address
 
@@ -39,6 +41,7 @@ Raises ``OSError`` when there are none.
 
 USER_AGENT = "Assay"
 _MAX_HEADER_BYTES = 8190
+_WRITE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class OutboundResponse:
     status: int
     headers: Mapping[str, str]
     body: bytes
-    """At most ``max_response_bytes``."""
+    """At most ``max_response_bytes``; empty when it went into a file."""
     complete: bool
     """Whether the body is whole: neither cut at the limit nor broken off."""
 
@@ -88,12 +91,22 @@ class GuardedClient:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         limits: OutboundLimits | None = None,
+        into: Path | None = None,
     ) -> OutboundResponse:
         """Make one request; an answer of any status is a response.
+
+        Args:
+            method: HTTP method.
+            url: What users gave.
+            headers: To send.
+            body: To send.
+            limits: Bounds of time and size.
+            into: A file for the body of an answer of status 200, which may be larger than memory.
 
         Raises:
             UrlRefusedError, AddressRefusedError, NameNotFoundError, RequestTooLargeError: Nothing was sent.
             ConnectionFailedError, OutboundTimeoutError: The receiver may or may not have seen the request.
+            ResponseTooLargeError: More came than the file may hold.
         """
         limits = limits or OutboundLimits()
         target = self.policy.check_url(url)
@@ -106,7 +119,7 @@ class GuardedClient:
             async with asyncio.timeout_at(deadline):
                 addresses = await self.resolve(target)
                 async with self._session(addresses) as session:
-                    return await _exchange(session, method, target, headers or {}, body, limits, deadline)
+                    return await _exchange(session, method, target, headers or {}, body, limits, deadline, into)
         except TimeoutError as fault:
             raise OutboundTimeoutError(f"No answer within {limits.timeout_seconds:g} s.") from fault
         except (aiohttp.ClientError, OSError, ValueError) as fault:
@@ -228,10 +241,14 @@ async def _exchange(
     body: bytes,
     limits: OutboundLimits,
     deadline: float,
+    into: Path | None,
 ) -> OutboundResponse:
     # Compressed answers are not asked for: a small one may unfold into a very large one.
     sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
     async with session.request(method, url, headers=sent, data=body or None, allow_redirects=False) as response:
+        if into is not None and response.status == 200:
+            complete = await _save(response, into, limits.max_response_bytes, deadline)
+            return OutboundResponse(response.status, dict(response.headers), b"", complete)
         content, complete = await _read(response, limits.max_response_bytes, deadline)
         return OutboundResponse(response.status, dict(response.headers), content, complete)
 
@@ -252,6 +269,30 @@ async def _read(response: aiohttp.ClientResponse, limit: int, deadline: float) -
     # Without this, leaving the response would read the rest of it.
     response.close()
     return bytes(content[:limit]), False
+
+
+async def _save(response: aiohttp.ClientResponse, path: Path, limit: int, deadline: float) -> bool:
+    """The body into a file, as ``_read`` does into memory; returns whether it is whole."""
+    size, gathered = 0, bytearray()
+    file = await asyncio.to_thread(path.open, "wb")
+    try:
+        async with asyncio.timeout_at(deadline - 0.05):
+            while part := await response.content.read(_WRITE_BYTES):
+                size += len(part)
+                if size > limit:
+                    raise ResponseTooLargeError(f"The answer has more than {limit:,} bytes.")
+                gathered += part
+                if len(gathered) >= _WRITE_BYTES:
+                    await asyncio.to_thread(file.write, bytes(gathered))
+                    gathered.clear()
+            await asyncio.to_thread(file.write, bytes(gathered))
+            return True
+    except (TimeoutError, aiohttp.ClientError):
+        return False
+    finally:
+        await asyncio.to_thread(file.close)
+        # Without this, leaving the response would read the rest of it.
+        response.close()
 
 
 def _describe(fault: Exception) -> str:

@@ -26,7 +26,9 @@ from assay.sandbox.monty import MontySandbox
 
 async def prepared(evals: Evals, rows: list[dict[str, str]], *tasks: dict[str, Any], **config: Any) -> Execution:
     execution = Execution(await evals.start(await evals.suite(rows, *tasks), **config), 1)
-    await prepare_run(evals.runtime.sessions, store=evals.runtime.files, sandbox=MontySandbox(), execution=execution)
+    await prepare_run(
+        evals.runtime.sessions, store=evals.runtime.files, sandbox=MontySandbox(), hub=evals.hub, execution=execution
+    )
     return execution
 
 

@@ -23,7 +23,9 @@ DONE, FAILED, READY = SampleStatus.COMPLETED, SampleStatus.FAILED, SampleStatus.
 async def prepared(evals: Evals, count: int, **config: Any) -> Execution:
     """A run that is laid out."""
     execution = Execution(await evals.start(await evals.suite(question_rows(count)), **config), 1)
-    await prepare_run(evals.runtime.sessions, store=evals.runtime.files, sandbox=MontySandbox(), execution=execution)
+    await prepare_run(
+        evals.runtime.sessions, store=evals.runtime.files, sandbox=MontySandbox(), hub=evals.hub, execution=execution
+    )
     return execution
 
 
@@ -33,7 +35,7 @@ def result(index: int, status: SampleStatus = DONE, **values: Any) -> SampleResu
 
 async def record(evals: Evals, execution: Execution, *results: SampleResult) -> RunStatus:
     async with transaction(evals.runtime.sessions) as session:
-        return await ledger.record_answers(session, execution, results)
+        return (await ledger.record_answers(session, execution, results)).status
 
 
 async def set_run(evals: Evals, run_id: UUID, assignment: str) -> None:

@@ -31,7 +31,11 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 async def prepare(evals: Evals, run_id: UUID, sandbox: Sandbox, *, number: int = 1) -> Preparation:
     return await prepare_run(
-        evals.runtime.sessions, store=evals.runtime.files, sandbox=sandbox, execution=Execution(run_id, number)
+        evals.runtime.sessions,
+        store=evals.runtime.files,
+        sandbox=sandbox,
+        hub=evals.hub,
+        execution=Execution(run_id, number),
     )
 
 

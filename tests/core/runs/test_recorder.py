@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import text
 from tests.support.evals import Evals, question_rows
 
 from assay.core.runs import ledger, recorder
-from assay.core.runs.ledger import Execution, SampleResult
+from assay.core.runs.ledger import Execution, SampleResult, Standing
 from assay.core.runs.prepare import prepare_run
 from assay.core.runs.recorder import ChunkProgress, Recorder, Settlement
 from assay.core.runs.types import RunStatus, SampleStatus
@@ -22,7 +23,9 @@ COUNT = 40
 
 async def prepared(evals: Evals) -> Execution:
     execution = Execution(await evals.start(await evals.suite(question_rows(COUNT))), 1)
-    await prepare_run(evals.runtime.sessions, store=evals.runtime.files, sandbox=MontySandbox(), execution=execution)
+    await prepare_run(
+        evals.runtime.sessions, store=evals.runtime.files, sandbox=MontySandbox(), hub=evals.hub, execution=execution
+    )
     async with transaction(evals.runtime.sessions) as session:
         await ledger.lease_chunk(session, execution, "1/0")
     return execution
@@ -31,6 +34,11 @@ async def prepared(evals: Evals) -> Execution:
 def settlement(index: int, chunk: ChunkProgress | None, *, scores_only: bool = False, **values: Any) -> Settlement:
     status = SampleStatus.READY_TO_SCORE if chunk is None else SampleStatus.COMPLETED
     return Settlement(SampleResult(0, 0, index, status, values), chunk, scores_only=scores_only)
+
+
+def noting(statuses: list[RunStatus]) -> Callable[[Sequence[SampleResult], Standing], None]:
+    """Keeps the status after each write."""
+    return lambda results, standing: statuses.append(standing.status)
 
 
 async def test_everything_is_written_and_the_chunk_closed(evals: Evals) -> None:
@@ -42,7 +50,7 @@ async def test_everything_is_written_and_the_chunk_closed(evals: Evals) -> None:
         if faults:
             raise faults.pop()
 
-    writer = Recorder(evals.runtime.sessions, execution, lane="1/0", on_status=seen.append, before_write=before_write)
+    writer = Recorder(evals.runtime.sessions, execution, lane="1/0", on_written=noting(seen), before_write=before_write)
     chunk = ChunkProgress(0, COUNT)
     async with asyncio.TaskGroup() as group:
         group.create_task(writer.run())
@@ -67,7 +75,9 @@ async def test_long_outputs_make_small_batches(evals: Evals, monkeypatch: pytest
 
     async def before_write() -> None: ...
 
-    writer = Recorder(evals.runtime.sessions, execution, lane="1/0", on_status=writes.append, before_write=before_write)
+    writer = Recorder(
+        evals.runtime.sessions, execution, lane="1/0", on_written=noting(writes), before_write=before_write
+    )
     chunk = ChunkProgress(0, 6)
     for index in range(6):
         writer.put(settlement(index, chunk, output_text="x" * 600))
@@ -87,9 +97,7 @@ async def test_a_lane_that_is_given_up_writes_what_it_has(evals: Evals, *, writi
         if writing:
             await go_on.wait()
 
-    writer = Recorder(
-        evals.runtime.sessions, execution, lane="1/0", on_status=lambda status: None, before_write=before_write
-    )
+    writer = Recorder(evals.runtime.sessions, execution, lane="1/0", on_written=noting([]), before_write=before_write)
     chunk = ChunkProgress(0, COUNT)
     task = asyncio.create_task(writer.run())
     writer.put(settlement(0, chunk, output_text="0"))

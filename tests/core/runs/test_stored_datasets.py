@@ -77,7 +77,9 @@ async def prompts(evals: Evals, run_id: UUID) -> list[str]:
 
 async def prepare(evals: Evals, run_id: UUID, sandbox: Sandbox) -> None:
     execution = Execution(run_id, 1)
-    await prepare_run(evals.runtime.sessions, store=evals.runtime.files, sandbox=sandbox, execution=execution)
+    await prepare_run(
+        evals.runtime.sessions, store=evals.runtime.files, sandbox=sandbox, hub=evals.hub, execution=execution
+    )
 
 
 async def test_a_run_over_production_examples(evals: Evals) -> None:

@@ -1,7 +1,7 @@
 """No field of the manifest is silently ignored.
 
-Each one either changes the compiled task, or is kept for people to read, or is refused. The three lists together must
-be the schema, so that a new field cannot slip in without a decision.
+Each one either changes the compiled task, or is kept for people to read. The two lists together must be the schema, so
+that a new field cannot slip in without a decision.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from assay.core.suites.compile import CompiledTask, compile_manifest
-from assay.core.suites.manifest import ManifestError, parse_manifest, schema, unsupported_parts
+from assay.core.suites.manifest import parse_manifest, schema, unsupported_parts
 from assay.core.suites.manifest.schema import Part
 
 GRADE = "def grade(sample, item):\n    return 1.0\n"
@@ -121,6 +121,11 @@ USED = [
     Used(["Task.id"], {"id": "u"}),
     Used(["Task.type"], {"type": "numeric"}),
     Used(["Task.dataset", "Dataset.file_id"], {"dataset": {"file_id": "g"}}),
+    Used(["Dataset.path"], {"dataset": {"path": "a/b"}}),
+    *[
+        Used([f"Dataset.{name}"], {"dataset": {"path": "a/b", name: "x"}}, {"dataset": {"path": "a/b"}})
+        for name in ("name", "split", "revision", "data_files")
+    ],
     Used(["Dataset.dataset_id"], {"dataset": {"dataset_id": "d"}}),
     Used(["Dataset.format"], {"dataset": {"file_id": "f", "format": "csv"}}),
     Used(["Dataset.max_rows"], {"dataset": {"file_id": "f", "max_rows": 5}}),
@@ -205,14 +210,6 @@ KEPT = {
     "Preprocessor.type",
 }
 
-REFUSED: dict[str, dict[str, Any]] = {
-    "Dataset.path": {"dataset": {"path": "a/b"}},
-    "Dataset.name": {"dataset": {"file_id": "f", "name": "x"}},
-    "Dataset.split": {"dataset": {"file_id": "f", "split": "x"}},
-    "Dataset.revision": {"dataset": {"file_id": "f", "revision": "x"}},
-    "Dataset.data_files": {"dataset": {"file_id": "f", "data_files": "x"}},
-}
-
 PARTS = [part for part in vars(schema).values() if isinstance(part, type) and issubclass(part, Part)]
 ABSTRACT = {"Part", "PythonPart", "Manifest"}
 
@@ -222,9 +219,8 @@ def test_every_field_has_a_decision() -> None:
         f"{part.__name__}.{name}" for part in PARTS if part.__name__ not in ABSTRACT for name in part.model_fields
     }
     used = {name for case in USED for name in case.fields}
-    assert used | KEPT | set(REFUSED) == fields
+    assert used | KEPT == fields
     assert not used & KEPT
-    assert not used & set(REFUSED)
     assert set(schema.Manifest.model_fields) == {"tasks", "schema_version", "metadata"}
 
 
@@ -234,14 +230,15 @@ def test_used_fields_change_what_runs(case: Used) -> None:
     assert compile_one({**case.before, **case.after}) != compile_one(case.before)
 
 
-@pytest.mark.parametrize("name", sorted(REFUSED))
-def test_refused_fields(name: str) -> None:
-    task = {"id": "t", "type": "qa", "dataset": {"file_id": "f"}, **REFUSED[name]}
-    try:
-        refused = bool(unsupported_parts(parse_manifest({"tasks": [task]})))
-    except ManifestError:
-        refused = True
-    assert refused
+def test_examples_from_another_split_are_a_pool_of_their_own() -> None:
+    dataset = {"path": "a/b", "split": "test"}
+    same = compile_one({"dataset": dataset, "fewshot": {"count": 1, "dataset": dataset}})
+    other = compile_one({"dataset": dataset, "fewshot": {"count": 1, "dataset": {"path": "a/b", "split": "train"}}})
+    assert same.fewshot is not None
+    assert other.fewshot is not None
+    # From the task's own rows, a sample's own row is never its example.
+    assert same.fewshot.pool_dataset is None
+    assert other.fewshot.pool_dataset is not None
 
 
 def test_kept_fields_change_nothing_but_the_manifest() -> None:

@@ -240,7 +240,27 @@ WRONG = [
     Wrong("tasks[0].dataset.source", "'file', 'huggingface' or 'dataset'", dataset(source="s3", file_id="f")),
     Wrong("tasks[0].dataset.split", "Hugging Face datasets only", dataset(file_id="f", split="test")),
     Wrong("tasks[0].dataset.format", "uploaded files only", dataset(path="a/b", format="csv")),
-    Wrong("tasks[0].dataset.format", "'jsonl' or 'csv'", dataset(file_id="f", format="xml")),
+    Wrong("tasks[0].dataset.format", "'jsonl', 'csv' or 'parquet'", dataset(file_id="f", format="xml")),
+    *[
+        Wrong("tasks[0].dataset.path", "owner/name", dataset(path=path))
+        for path in ("/etc", "../up", "a/b/c", "https://host/x", "a/..", "a b/c", ".hidden/x")
+    ],
+    *[
+        Wrong("tasks[0].dataset.data_files", "within the repository", dataset(path="a/b", data_files=files))
+        for files in (
+            "/etc/passwd",
+            "../x.csv",
+            "https://host/x.csv",
+            ["x.csv", "file:///x.csv"],
+            {"test": "a/../../x.csv"},
+            "zip://x.csv::https://host/x.zip",
+            "~/x.csv",
+            "a\\x.csv",
+            "",
+        )
+    ],
+    Wrong("tasks[0].dataset.data_files", "at most 1000", dataset(path="a/b", data_files=["x.csv"] * 1001)),
+    Wrong("tasks[0].dataset.revision", "branch, tag or commit", dataset(path="a/b", revision="../main")),
     Wrong("tasks[0].dataset.max_rows", "1000000", dataset(file_id="f", max_rows=1_000_001)),
     Wrong("tasks[0].dataset.max_rows", "greater than", dataset(file_id="f", max_rows=0)),
     Wrong("tasks[0].dataset.max_rows", "integer", dataset(file_id="f", max_rows="5")),
@@ -438,29 +458,31 @@ def test_any_value_anywhere_is_accepted_or_refused_cleanly(place: tuple[Any, ...
     assert all(fault.encode() and "\x00" not in fault for fault in faults)
 
 
+RESULTS = {"path": "a/b", "data_files": "org__model/samples_gsm8k_2025-03-04T05-06-07.890000.jsonl"}
+
+
 @pytest.mark.parametrize(
     ("one", "path", "says"),
     [
-        (FULL_TASKS[-3], "tasks[0].dataset.path", "Hugging Face"),
-        (FULL_TASKS[-1], "tasks[0].embedding.qrels_dataset.path", "Hugging Face"),
-        (task(fewshot={"count": 1, "dataset": {"path": "a/b"}}), "tasks[0].fewshot.dataset.path", "Hugging Face"),
+        (task(dataset=RESULTS), "tasks[0].dataset.data_files", "no questions to ask"),
+        (
+            task(fewshot={"count": 1, "dataset": RESULTS}),
+            "tasks[0].fewshot.dataset.data_files",
+            "give the dataset itself",
+        ),
     ],
 )
-def test_what_cannot_run_yet_is_refused(one: dict[str, Any], path: str, says: str) -> None:
+def test_what_cannot_run_is_refused(one: dict[str, Any], path: str, says: str) -> None:
     parsed = parse_manifest(manifest(one))
     with pytest.raises(UnsupportedManifestError) as caught:
         refuse_unsupported(parsed)
     assert caught.value.param == path
     assert says in caught.value.message
-    assert "not available in this version" in caught.value.message
 
 
-def test_all_unsupported_parts_are_listed() -> None:
-    found = unsupported_parts(parse_manifest(manifest(*FULL_TASKS)))
-    assert [part.path for part in found] == [
-        "tasks[11].dataset.path",
-        "tasks[13].embedding.qrels_dataset.path",
-    ]
+def test_everything_else_can_be_run() -> None:
+    rows = task(id="rows", dataset={"path": "a/b", "data_files": "samples_1.jsonl"})
+    assert unsupported_parts(parse_manifest(manifest(*FULL_TASKS, rows))) == []
 
 
 @pytest.mark.parametrize("type_", ["summarization", "semantic_similarity", "llm_judge", "custom", "math"])

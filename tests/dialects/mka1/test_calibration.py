@@ -86,10 +86,12 @@ async def test_labels_by_several_people(prober: Client) -> None:
     assert [one["id"] for one in listed] == [again["id"], made["id"]]
 
 
-async def test_labels_of_a_file(prober: Client) -> None:
+async def test_labels_of_a_file(prober: Client, tenants: Tenants) -> None:
     run_id = await judged_run(prober, criteria="Imported?")
     first, second = await samples_of(prober, run_id)
-    event = "00000000-0000-4000-8000-000000000001"
+    event = "00000000-0000-4000-8000-000000000002"
+    sent = {"api_key": tenants.capture_token, "event": "$ai_generation", "distinct_id": "a", "uuid": event}
+    assert (await prober.raw("POST", "/i/v0/e/", json={**sent, "properties": {}})).status == 200
     content = (
         "sample_id,event_id,metric,value,labeler,note\n"
         f'{first["id"]},,score,pass,anna,\n{second["id"]},,score,0,anna,"no, wrong"\n,{event},score,fail,,\n'
@@ -115,6 +117,7 @@ async def test_labels_of_a_file(prober: Client) -> None:
         ("event_id,value\n00000000-0000-4000-8000-000000000001,1\n", "Row 1: metric is missing"),
         ("event_id,metric,value,x\n00000000-0000-4000-8000-000000000001,score,1,y\n", "unknown column 'x'"),
         (f"sample_id,metric,value\neval_sample_{'0' * 32},score,1\n", "no such sample"),
+        ("event_id,metric,value\n00000000-0000-4000-8000-000000000001,score,1\n", "no such event"),
     ],
 )
 async def test_files_that_are_no_labels(prober: Client, content: str, reason: str) -> None:

@@ -17,7 +17,7 @@ async def test_a_conversation_lives_and_ends(client: Client) -> None:
     assert await client.ask("conversations.get", conversation_id=made.id) == made
     changed = await client.ask("conversations.update", conversation_id=made.id, metadata={"c": "d"})
     assert changed.metadata == {"c": "d"}
-    listed = await client.ask("conversations.list", limit=1)
+    listed = await client.ask("conversations.list", limit=1, order="desc")
     assert [row.id for row in listed.data] == [made.id]
     assert (await client.ask("conversations.delete", conversation_id=made.id)).deleted is True
     await client.refused(404, "conversations.get", conversation_id=made.id)

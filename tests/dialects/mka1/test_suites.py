@@ -294,12 +294,22 @@ async def test_a_fault_of_the_manifest_names_its_path(client: Client) -> None:
 
 async def test_parts_not_carried_out_are_refused(client: Client) -> None:
     file = await upload(client, jsonl(*questions(1)))
-    task = qa_task(file.id) | {"dataset": {"path": "org/name", "split": "test"}}
+    results = {"path": "org/name", "data_files": "samples_gsm8k_2025-03-04T05-06-07.jsonl"}
+    task = qa_task(file.id) | {"dataset": results}
 
     error = await client.refused(400, "evals.create_suite", name="s", manifest={"tasks": [task]})
 
     assert error["details"]["code"] == "unsupported_manifest"
-    assert error["param"] == "tasks[0].dataset.path"
+    assert error["param"] == "tasks[0].dataset.data_files"
+
+
+async def test_a_hugging_face_dataset_is_named_as_the_client_names_it(client: Client) -> None:
+    dataset = {"path": "org/name", "name": "en", "split": "test", "revision": "v1", "data_files": {"test": ["a.csv"]}}
+    task = {"id": "t", "type": "qa", "dataset": dataset}
+
+    suite = await client.call("evals.create_suite", name="s", manifest={"tasks": [task]})
+
+    assert suite.active_version == 1
 
 
 async def test_scopes(connect: Connect, tenants: Tenants, client: Client) -> None:

@@ -81,7 +81,7 @@ async def objects(live: LiveServer, tenants: Tenants) -> dict[str, str]:
 
 
 def _path(target: Target, objects: dict[str, str]) -> str:
-    return target.route.path.format(row_id=objects[target.kind])
+    return target.route.path.format(row_id=objects.get(target.kind))
 
 
 def _body(target: Target) -> Any:
@@ -127,7 +127,7 @@ async def test_objects_of_another_project(
 async def test_lists_hold_nothing_of_another_project(
     connect: Connect, tenants: Tenants, objects: dict[str, str], target: Target
 ) -> None:
-    if "{" in target.route.path or target.route.path.endswith("/me/"):
+    if "{" in target.route.path or target.route.path.endswith(("/me/", "/services/")):
         return
     listed = await connect(tenants.other_project).ok("GET", target.route.path, params={"page_size": 100})
 

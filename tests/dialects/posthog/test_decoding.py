@@ -13,9 +13,10 @@ from urllib.parse import quote_plus
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.core.capture.decoding import inflate
 from assay.core.capture.types import Arrival, RawEvent
 from assay.core.capture.validation import EventFaultError, check_event
-from assay.dialects.posthog.capture.decoding import decode_json, inflate
+from assay.dialects.posthog.capture.decoding import decode_json
 from assay.dialects.posthog.capture.envelopes import SdkInfo, SentEvent, read_v0, read_v1
 from assay.kit.clock import utc_now
 from assay.kit.errors import DomainError

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.dialects.posthog.conftest import Caller, Connect
 from tests.support.tenants import Tenants
 
-from assay.dialects.posthog.capture.errors import UndecodableError
+from assay.core.capture.errors import UndecodableError
 from assay.dialects.posthog.capture.multipart import MAX_PARTS, read_event, split
 from assay.dialects.posthog.capture.route import AI_BYTES
 

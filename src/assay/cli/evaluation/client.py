@@ -154,6 +154,14 @@ class ApiClient:
         """Enable or disable a schedule."""
         return await self._call("PATCH", f"{EVALS}/schedules/{schedule_id}", body={"enabled": enabled})
 
+    async def import_labels(self, file_id: str) -> Json:
+        """Keep the labels of an uploaded file."""
+        return await self._call("POST", f"{EVALS}/labels/import", body={"file_id": file_id})
+
+    async def list_labels(self, query: Mapping[str, str]) -> list[Json]:
+        """The newest labels, 1 to 500."""
+        return (await self._call("GET", f"{EVALS}/labels", query=query))["data"]
+
     async def list_failed_samples(self, run_id: str, *, limit: int) -> list[Json]:
         """Some failed samples of a run."""
         query = {"status": "failed", "limit": str(limit), "include_dataset_row": "false"}

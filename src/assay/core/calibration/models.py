@@ -15,7 +15,7 @@ from assay.db.base import Base, enum_check
 
 
 class LabelRow(OwnedMixin, Base):
-    """What one person says of one subject. A subject has no foreign key: it may be an event, and may be gone."""
+    """What one person says of one subject. A subject, sample or event, has no foreign key: it may be gone."""
 
     __tablename__ = "labels"
     __table_args__ = (

@@ -82,14 +82,16 @@ async def find_label(session: AsyncSession, principal: Principal, label_id: UUID
     return (await session.scalars(query)).one_or_none()
 
 
-async def labels_of_samples(session: AsyncSession, principal: Principal, *, metric: str, limit: int) -> LabelsBySubject:
-    """The project's labels of a metric by sample, of at most so many labels."""
+async def labels_of(
+    session: AsyncSession, principal: Principal, kind: SubjectKind, *, metric: str, limit: int
+) -> LabelsBySubject:
+    """The project's labels of a metric, of at most so many subjects of a kind."""
     query = (
         select(LabelRow.subject_id, func.array_agg(LabelRow.value))
         .where(
             visible_to(principal, LabelRow),
             LabelRow.metric == metric,
-            LabelRow.subject_kind == SubjectKind.SAMPLE.value,
+            LabelRow.subject_kind == kind.value,
         )
         .group_by(LabelRow.subject_id)
         .order_by(LabelRow.subject_id)

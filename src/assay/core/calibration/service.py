@@ -35,6 +35,8 @@ from assay.core.calibration.types import (
     RateRequest,
     SubjectKind,
 )
+from assay.core.events.service import known_events
+from assay.core.online.service import numbers_of_version
 from assay.core.ownership import owner_columns
 from assay.core.projects.types import Principal
 from assay.core.runs.judgements import JudgedTask, judged_task, numbers_of_judge, visible_samples
@@ -45,7 +47,7 @@ from assay.scoring.agreement import PassConfusion
 from assay.scoring.correction import CorrectedRate, prediction_powered, rogan_gladen
 
 MAX_LABELLED = 50_000
-"""Labelled samples that one calibration looks at."""
+"""Labelled samples or events that one calibration looks at."""
 DEFAULT_METRIC = "score"
 
 
@@ -56,7 +58,7 @@ async def put_labels(session: AsyncSession, principal: Principal, labels: Sequen
         How many are new.
 
     Raises:
-        LabelInputError: One is wrong, twice the same, or about a sample that the caller cannot see.
+        LabelInputError: One is wrong, twice the same, or about a sample or event that the caller cannot see.
     """
     if not 1 <= len(labels) <= MAX_IMPORTED_LABELS:
         raise LabelInputError(f"Give 1 to {MAX_IMPORTED_LABELS:,} labels, not {len(labels):,}.", param="labels")
@@ -70,12 +72,20 @@ async def put_labels(session: AsyncSession, principal: Principal, labels: Sequen
             )
         if not isfinite(label.value):
             raise LabelInputError(f"`labels[{number}].value` must be a finite number.", param=f"labels[{number}].value")
-    samples = {label.subject_id for label in labels if label.kind is SubjectKind.SAMPLE}
-    known = await visible_samples(session, principal, samples)
+    known = {
+        SubjectKind.SAMPLE: await visible_samples(session, principal, _subjects(labels, SubjectKind.SAMPLE)),
+        SubjectKind.EVENT: await known_events(session, principal, _subjects(labels, SubjectKind.EVENT)),
+    }
     for number, label in enumerate(labels):
-        if label.kind is SubjectKind.SAMPLE and label.subject_id not in known:
-            raise LabelInputError(f"`labels[{number}]`: no such sample.", param=f"labels[{number}].subject.id")
+        if label.subject_id not in known[label.kind]:
+            raise LabelInputError(
+                f"`labels[{number}]`: no such {label.kind.value}.", param=f"labels[{number}].subject.id"
+            )
     return await repository.put_labels(session, principal, labels)
+
+
+def _subjects(labels: Sequence[NewLabel], kind: SubjectKind) -> set[UUID]:
+    return {label.subject_id for label in labels if label.kind is kind}
 
 
 async def list_labels(
@@ -108,16 +118,30 @@ async def create_calibration(
 ) -> Calibration:
     """Compare one version of a judge with the labels that are there now.
 
+    Args:
+        session: Where labels and judgements are.
+        principal: The caller.
+        judge_version: Of a judge in suites, compared on samples; or of an evaluator of events (a uuid), on events.
+        metric: Of labels; an evaluator has one number, whatever its labels call it.
+        threshold: A number of at least this passes.
+
     Raises:
-        CalibrationInputError: This version judged no sample that has a label of the metric.
+        CalibrationInputError: This version judged nothing that has a label of the metric.
     """
-    labels = await repository.labels_of_samples(session, principal, metric=metric, limit=MAX_LABELLED)
-    judged = await numbers_of_judge(session, principal, judge_version=judge_version, metric=metric, sample_ids=labels)
+    version_id = _evaluator_version(judge_version)
+    kind = SubjectKind.SAMPLE if version_id is None else SubjectKind.EVENT
+    labels = await repository.labels_of(session, principal, kind, metric=metric, limit=MAX_LABELLED)
+    if version_id is None:
+        judged = await numbers_of_judge(
+            session, principal, judge_version=judge_version, metric=metric, sample_ids=labels
+        )
+    else:
+        judged = await numbers_of_version(session, principal, version_id, labels)
     items = confusion_of(judged, gold_of(labels, threshold), threshold).n
     if items == 0:
         raise CalibrationInputError(
-            f"The judge {judge_version[:64]!r} gave no sample a `{metric[:100]}` that people labelled as well, or they "
-            "are split on each; label some of its samples first.",
+            f"The judge {judge_version[:64]!r} gave no {kind.value} a `{metric[:100]}` that people labelled as well, "
+            f"or they are split on each; label some of its {kind.value}s first.",
             param="judge_version",
         )
     row = CalibrationRow(
@@ -133,6 +157,15 @@ async def create_calibration(
     session.add(row)
     await session.flush()
     return repository.to_calibration(row)
+
+
+def _evaluator_version(judge_version: str) -> UUID | None:
+    """The version of an evaluator, whose id is a hyphenated uuid; a judge in suites has a digest."""
+    try:
+        version_id = UUID(judge_version)
+    except ValueError:
+        return None
+    return version_id if str(version_id) == judge_version else None
 
 
 async def get_calibration(session: AsyncSession, principal: Principal, *, calibration_id: UUID) -> Calibration:
@@ -190,7 +223,7 @@ async def calibrated_rate(session: AsyncSession, principal: Principal, request: 
         )
     [version] = task.versions
     calibration = await _calibration_for(session, principal, version, metric, request.calibration_id)
-    labels = await repository.labels_of_samples(session, principal, metric=metric, limit=MAX_LABELLED)
+    labels = await repository.labels_of(session, principal, SubjectKind.SAMPLE, metric=metric, limit=MAX_LABELLED)
     passes = {sample: value >= calibration.threshold for sample, value in task.values.items()}
     return CalibratedRate(
         run_id=request.run_id,

@@ -23,7 +23,7 @@ class SubjectKind(StrEnum):
 
     SAMPLE = "sample"
     EVENT = "event"
-    """A captured event, by its uuid. Whether it exists is not checked: it may arrive after its label."""
+    """A captured event, by its uuid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class Calibration:
     threshold: float
     """A number of at least this passes, both the judge's and a label."""
     items: int
-    """Labelled samples that the judge judged, without those on which people are split."""
+    """Labelled subjects that the judge judged, without those on which people are split."""
     report: Mapping[str, Any]
     created_at: datetime
 
@@ -111,7 +111,7 @@ class RateRequest:
 
 
 JudgedValues = Mapping[UUID, float]
-"""A judge's numbers by sample."""
+"""A judge's numbers by sample or event."""
 Gold = Mapping[UUID, bool]
-"""What people say by sample; those on which they are split are not there."""
+"""What people say by subject; those on which they are split are not there."""
 LabelsBySubject = Mapping[UUID, Sequence[float]]

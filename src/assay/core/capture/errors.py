@@ -49,3 +49,29 @@ class OversizedError(LimitError):
 def all_refused(refused: Sequence[Refusal]) -> AllRefusedError | OversizedError:
     """The error for a request without a good event, for clients that are told of the request as a whole."""
     return (OversizedError if refused[0].fault is Fault.TOO_LARGE else AllRefusedError)(refused)
+
+
+class UndecodableError(InvalidError):
+    """The body is not what its form says, or no JSON."""
+
+    code = "undecodable"
+
+
+class UnsupportedEncodingError(InvalidError):
+    """The body is compressed in a way that is not read here."""
+
+    code = "unsupported_encoding"
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(
+            f"Bodies in the encoding `{encoding[:32]}` are not read here. Send gzip, deflate, or no compression."
+        )
+
+
+class InflatedError(LimitError):
+    """The body is larger than allowed once it is decompressed."""
+
+    code = "body_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {limit} bytes once it is decompressed. Send smaller batches.")

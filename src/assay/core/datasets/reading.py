@@ -36,6 +36,7 @@ _FORMATS_BY_SUFFIX = {
     ".jsonl": DatasetFormat.JSONL,
     ".ndjson": DatasetFormat.JSONL,
     ".csv": DatasetFormat.CSV,
+    ".parquet": DatasetFormat.PARQUET,
 }
 
 
@@ -70,7 +71,7 @@ def infer_format(filename: str) -> DatasetFormat:
         known = ", ".join(_FORMATS_BY_SUFFIX)
         raise DatasetFormatError(
             f"the file name '{filename[:255]}' does not tell the dataset's format (known: {known}); "
-            "set dataset.format to 'jsonl' or 'csv'"
+            "set dataset.format to 'jsonl', 'csv' or 'parquet'"
         )
     return found
 
@@ -87,6 +88,7 @@ async def read_rows(
 
     Raises:
         DatasetRowError: At the first line that is wrong.
+        DatasetFormatError: The format is Parquet, which ``hub.service`` reads.
         EmptyDatasetError: If the file ends without a row.
     """
     parser = row_parser(format)
@@ -105,8 +107,18 @@ async def read_rows(
 
 
 def row_parser(format: DatasetFormat) -> RowParser:
-    """A fresh parser for one file."""
-    return JsonlParser() if format is DatasetFormat.JSONL else CsvParser()
+    """A fresh parser for one file.
+
+    Raises:
+        DatasetFormatError: The format is not one of lines.
+    """
+    match format:
+        case DatasetFormat.JSONL:
+            return JsonlParser()
+        case DatasetFormat.CSV:
+            return CsvParser()
+        case DatasetFormat.PARQUET:
+            raise DatasetFormatError("Parquet is not read here; give the rows as JSONL or CSV")
 
 
 class _Lines:

@@ -18,6 +18,8 @@ class DatasetFormat(StrEnum):
     """One JSON object a line."""
     CSV = "csv"
     """RFC 4180 with a header row; every value is text."""
+    PARQUET = "parquet"
+    """Apache Parquet, with types of its own."""
 
 
 class Row(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -13,9 +13,11 @@ from sqlalchemy import (
     Text,
     UnaryExpression,
     Uuid,
+    any_,
     bindparam,
     cast,
     func,
+    literal,
     select,
     text,
     tuple_,
@@ -129,11 +131,18 @@ async def insert_events(session: AsyncSession, events: Sequence[StoredEvent], pr
     return set(found)
 
 
+async def known_events(session: AsyncSession, principal: Principal, uuids: Iterable[UUID]) -> set[UUID]:
+    """Those of the uuids that are events of the caller's."""
+    wanted = literal(list(uuids), ARRAY(Uuid))
+    statement = select(EventRow.uuid).where(EventRow.uuid == any_(wanted), visible_to(principal, EventRow))
+    return set((await session.scalars(statement)).all())
+
+
 async def find_event(session: AsyncSession, principal: Principal, uuid: UUID) -> StoredEvent | None:
     """One event of the caller by the sender's id."""
     statement = select(EventRow).where(EventRow.uuid == uuid, visible_to(principal, EventRow))
     row = (await session.scalars(statement)).one_or_none()
-    return None if row is None else _stored(row)
+    return None if row is None else stored(row)
 
 
 async def list_events(
@@ -181,14 +190,14 @@ async def _read_part(
         if not fitting or total <= max_bytes:
             fitting.append(event_id)
     rows = await session.scalars(select(EventRow).where(EventRow.id.in_(fitting)).order_by(*order))
-    return Part([_stored(row) for row in rows], is_cut=len(fitting) < count)
+    return Part([stored(row) for row in rows], is_cut=len(fitting) < count)
 
 
 async def get_events(session: AsyncSession, project_id: UUID, ids: Sequence[UUID]) -> list[StoredEvent]:
     """Events of a project by our ids, in the order of those; those that are gone are left out."""
     statement = select(EventRow).where(EventRow.project_id == project_id, EventRow.id.in_(ids))
     rows = await session.scalars(statement.where(EventRow.deleted_at.is_(None)))
-    found = {event.id: event for event in map(_stored, rows)}
+    found = {event.id: event for event in map(stored, rows)}
     return [found[event_id] for event_id in ids if event_id in found]
 
 
@@ -199,7 +208,7 @@ async def get_unit_events(
     query = EventQuery(trace_id=trace_id, session_id=session_id)
     statement = _of_project(project_id).where(*_conditions(query), EventRow.event != EVALUATION)
     rows = await session.scalars(statement.order_by(EventRow.timestamp, EventRow.id).limit(limit))
-    return [_stored(row) for row in rows]
+    return [stored(row) for row in rows]
 
 
 async def scan_events(
@@ -210,7 +219,7 @@ async def scan_events(
     if position is not None:
         statement = statement.where(tuple_(EventRow.timestamp, EventRow.id) > tuple_(*position))
     rows = await session.scalars(statement.order_by(EventRow.timestamp, EventRow.id).limit(limit))
-    return [_stored(row) for row in rows]
+    return [stored(row) for row in rows]
 
 
 def _of_project(project_id: UUID) -> Select[EventRow]:
@@ -269,7 +278,8 @@ def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _stored(row: EventRow) -> StoredEvent:
+def stored(row: EventRow) -> StoredEvent:
+    """The event of a row."""
     return StoredEvent(
         id=row.id,
         project_id=row.project_id,

@@ -6,7 +6,7 @@ as what a client sends, so give it a uuid that derives from what it is about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -82,6 +82,11 @@ async def find_event(session: AsyncSession, principal: Principal, uuid: UUID) ->
     if event is None:
         raise EventNotFoundError(uuid)
     return event
+
+
+async def known_events(session: AsyncSession, principal: Principal, uuids: Iterable[UUID]) -> set[UUID]:
+    """Those of the senders' uuids that are events of the caller's."""
+    return await repository.known_events(session, principal, uuids)
 
 
 async def list_events(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.jobs import repository
 from assay.core.jobs.errors import TraceNotFoundError
-from assay.core.jobs.models import SpanRecordRow, TraceRecordRow
+from assay.core.jobs.models import JobIterationRow, JobRow, SpanRecordRow, TraceRecordRow
 from assay.core.ownership import owner_columns, visible_to
 from assay.core.projects.types import Principal, Scope
 from assay.core.targets.errors import UnknownReferenceError
-from assay.core.targets.service import check_agent
+from assay.core.targets.service import agents_by_id, check_agent
 from assay.db.listing import Columns, ListQuery, SortBy, list_rows
 from assay.db.slices import Counted, Slice
 from assay.kit.clock import utc_now
@@ -60,6 +60,24 @@ async def create_traces(
     session.add_all(rows)
     await session.flush()
     return rows
+
+
+async def known_links(
+    session: AsyncSession,
+    principal: Principal,
+    *,
+    agent_ids: Iterable[UUID],
+    job_ids: Iterable[UUID],
+    iteration_ids: Iterable[UUID],
+) -> set[UUID]:
+    """Which of these ids are the caller's agents, jobs and iterations: what spans may be linked to."""
+    agents = await agents_by_id(session, principal, agent_ids)
+    jobs = await session.scalars(select(JobRow.id).where(JobRow.id.in_(job_ids), visible_to(principal, JobRow)))
+    iteration = JobIterationRow
+    iterations = await session.scalars(
+        select(iteration.id).where(iteration.id.in_(iteration_ids), visible_to(principal, iteration))
+    )
+    return {*agents, *jobs, *iterations}
 
 
 async def create_span(session: AsyncSession, principal: Principal, values: Mapping[str, Any]) -> SpanRecordRow:

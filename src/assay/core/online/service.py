@@ -6,7 +6,7 @@ with the verdict that is there, and nothing is paid for twice. One that failed, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -118,6 +118,13 @@ async def list_entries(
     """
     principal.require(Scope.EVALUATION_READ)
     return await views.list_entries(session, principal, query, before_id=before_id, limit=limit)
+
+
+async def numbers_of_version(
+    session: AsyncSession, principal: Principal, version_id: UUID, event_uuids: Iterable[UUID]
+) -> dict[UUID, float]:
+    """What one version of the caller's evaluators said of generations, by the event's uuid; a verdict is 1 or 0."""
+    return await views.numbers_of_version(session, principal, version_id, event_uuids)
 
 
 async def summarize(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import ColumnElement, Select, func, select, text
+from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, any_, func, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.evaluators.models import EvaluatorRow
@@ -43,6 +44,27 @@ async def list_entries(
         statement = statement.where(LedgerRow.id < before_id)
     rows = await session.scalars(statement.order_by(LedgerRow.id.desc()).limit(limit))
     return [_entry(row) for row in rows]
+
+
+async def numbers_of_version(
+    session: AsyncSession, principal: Principal, version_id: UUID, event_uuids: Iterable[UUID]
+) -> dict[UUID, float]:
+    """What one version of an evaluator said of generations, as numbers; a verdict is 1 or 0."""
+    mine = select(EvaluatorRow.id).where(visible_to(principal, EvaluatorRow, include_deleted=True))
+    statement = select(LedgerRow.subject, LedgerRow.result).where(
+        LedgerRow.evaluator_id.in_(mine),
+        LedgerRow.version_id == version_id,
+        LedgerRow.target == TargetKind.GENERATION.value,
+        LedgerRow.subject == any_(literal(list(event_uuids), ARRAY(Uuid))),
+        LedgerRow.outcome == Outcome.SCORED.value,
+    )
+    numbers: dict[UUID, float] = {}
+    for row in await session.execute(statement):
+        said: Any = row.result or {}
+        value = said.get("score") if said.get("verdict") is None else said["verdict"]
+        if isinstance(value, bool | int | float):
+            numbers[row.subject] = float(value)
+    return numbers
 
 
 async def summarize(

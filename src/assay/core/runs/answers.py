@@ -11,6 +11,7 @@ from assay.core.runs.agentmodels import is_agent
 from assay.core.runs.agents import AgentRunner, answer_of, fault_of, run_agent
 from assay.core.runs.answer import Answer, describe_failure, describe_timing
 from assay.core.runs.embedding.embedder import Embedder
+from assay.core.runs.errors import UnpricedModelError
 from assay.core.runs.ledger import WorkItem
 from assay.core.runs.plan import RunPlan
 from assay.core.runs.roles import role_of
@@ -21,7 +22,7 @@ from assay.db.engine import SessionFactory
 from assay.gateway.errors import ProviderError
 from assay.gateway.gateway import Gateway
 from assay.gateway.tokens import count_tokens
-from assay.gateway.types import Message, ModelReply, ModelRequest
+from assay.gateway.types import Message, ModelReply, ModelRequest, ModelRole, Usage
 from assay.kit.errors import DomainError
 from assay.outbound.client import GuardedClient
 
@@ -59,12 +60,20 @@ class Answerer:
 
         Raises:
             UnknownModelError: One has gone from the catalog since the run was made.
+            UnpricedModelError: The run has a budget, and the price of one is not known.
         """
         await self._gateway.catalog.refresh()
         for role in {role_of(task.type) for task in self._plan.tasks}:
             for model in self._plan.models:
                 if not is_agent(model):
-                    self._gateway.catalog.resolve(model, role)
+                    await self._check_model(model, role)
+
+    async def _check_model(self, model: str, role: ModelRole) -> None:
+        self._gateway.catalog.resolve(model, role)
+        if self._plan.config.budget_usd is None:
+            return
+        if await self._gateway.price(model, Usage(1_000_000, 1_000_000), role) is None:
+            raise UnpricedModelError(model)
 
     async def recall(self, items: Sequence[WorkItem]) -> list[Answer | None]:
         """Answers known from the response cache, aligned with items of one task and model; None where there is none.

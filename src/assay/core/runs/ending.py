@@ -190,6 +190,7 @@ def _results(run: RunRow, metrics: Mapping[str, Any]) -> dict[str, Any]:
         "task_ids": run.task_order,
         "generation": run.generation,
         "request_counts": {"total": run.total, "completed": run.completed, "failed": run.failed},
+        "dataset_revisions": run.dataset_revisions,
         "metrics": metrics,
         "created_at": run.created_at,
         "started_at": run.started_at,

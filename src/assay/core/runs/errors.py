@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from assay.core.runs.types import RunStatus
 from assay.kit.errors import ConflictError, InvalidError, LimitError, NotFoundError
 
@@ -76,6 +78,32 @@ class RunStoppedError(ConflictError):
 
     def __init__(self, status: RunStatus) -> None:
         super().__init__(f"The run is {status.value}.", data={"status": status.value})
+
+
+class RunBudgetReachedError(LimitError):
+    """The run has cost what it may."""
+
+    code = "budget_reached"
+
+    def __init__(self, spent_usd: Decimal, budget_usd: Decimal) -> None:
+        super().__init__(
+            f"${spent_usd:.4f} of the budget of ${budget_usd:.4f} is spent. Retry the run with a higher `budget_usd` "
+            "to go on where it stopped; nothing that was paid for is asked again.",
+            data={"spent_usd": float(spent_usd), "budget_usd": float(budget_usd)},
+        )
+
+
+class UnpricedModelError(InvalidError):
+    """The run has a budget, and a model whose calls have no known price."""
+
+    code = "unpriced_model"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"The run has a budget, and the price of {model} is not known. Give it prices under [models] in "
+            "assay.toml, or leave `budget_usd` out.",
+            param="budget_usd",
+        )
 
 
 class RunIncompleteError(ConflictError):

@@ -21,7 +21,7 @@ from assay.core.files.store import FileStore
 from assay.core.runs import ledger, repository
 from assay.core.runs.answer import Answer
 from assay.core.runs.embedding.scoring import score_vectors
-from assay.core.runs.errors import RunInputError, RunStoppedError
+from assay.core.runs.errors import RunBudgetReachedError, RunInputError, RunStoppedError
 from assay.core.runs.judging import JudgeCalls, RunModels
 from assay.core.runs.lane import LaneTools
 from assay.core.runs.ledger import Execution, SampleResult, WorkItem
@@ -54,12 +54,14 @@ async def score_group(
     Raises:
         RunStoppedError: The run was cancelled or deleted meanwhile.
         RunInputError: The group has more than 50,000 samples.
+        RunBudgetReachedError: The run has cost more than it may.
     """
     async with tools.sessions() as session:
         status = await ledger.read_status(session, execution)
         if status is not RunStatus.IN_PROGRESS:
             raise RunStoppedError(status)
         plan = await load_plan(session, store, execution)
+        await _refuse_when_spent(session, plan)
     task = plan.tasks[task_no]
     if task.embedding is not None:
         return await score_vectors(
@@ -80,6 +82,12 @@ async def score_group(
     async with transaction(tools.sessions) as session:
         await _write(session, execution, results, group=f"{task_no}/{model_no}", metrics=metrics)
     return unscored
+
+
+async def _refuse_when_spent(session: AsyncSession, plan: RunPlan) -> None:
+    budget = plan.config.budget_usd
+    if budget is not None and (spent := await ledger.read_spent(session, plan.run_id)) > budget:
+        raise RunBudgetReachedError(spent, budget)
 
 
 def _charge(results: Sequence[SampleResult], items: Sequence[WorkItem], spent: Mapping[str, Any]) -> None:

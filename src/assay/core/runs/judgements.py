@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import any_, bindparam, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Uuid
@@ -35,7 +35,8 @@ async def visible_samples(session: AsyncSession, principal: Principal, sample_id
     query = (
         select(SampleRow.id)
         .join(RunRow, RunRow.id == SampleRow.run_id)
-        .where(SampleRow.id.in_(list(sample_ids)), visible_to(principal, RunRow))
+        # One parameter: a statement may have 32,767 of them, and there may be more samples.
+        .where(SampleRow.id == any_(literal(list(sample_ids), ARRAY(Uuid))), visible_to(principal, RunRow))
     )
     return set((await session.scalars(query)).all())
 

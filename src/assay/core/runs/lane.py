@@ -21,18 +21,23 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.datasets.hub.service import HubReader
+from assay.core.datasets.hub.types import HubAccess
 from assay.core.runs import ledger
 from assay.core.runs.agents import AgentRunner
 from assay.core.runs.answers import Answerer, AnswerTools
+from assay.core.runs.errors import RunBudgetReachedError
 from assay.core.runs.judging import RunModels
-from assay.core.runs.ledger import WorkItem
+from assay.core.runs.ledger import SampleResult, Standing, WorkItem
 from assay.core.runs.outages import sit_out
 from assay.core.runs.plan import RunPlan
-from assay.core.runs.recorder import ChunkProgress, Recorder
+from assay.core.runs.purse import Purse, cost_of
+from assay.core.runs.recorder import ChunkProgress, Recorder, Settlement
 from assay.core.runs.scoring import SampleScorer
 from assay.core.runs.similarity import Comparer
 from assay.core.runs.types import RunConfig, RunStatus, SampleStatus
@@ -73,6 +78,8 @@ class LaneTools:
     agents: AgentRunner = field(default_factory=AgentRunner)
     outbound: GuardedClient = field(default_factory=lambda: GuardedClient(OutboundPolicy()))
     """For web addresses in rows."""
+    hub: HubReader = field(default_factory=lambda: HubReader(HubAccess(), GuardedClient(OutboundPolicy())))
+    """For Hugging Face datasets and Parquet files."""
 
 
 @dataclass(slots=True)
@@ -134,7 +141,7 @@ class Lane:
             tools.sessions,
             plan.execution,
             lane=self._name,
-            on_status=self._see,
+            on_written=self._note_written,
             before_write=self._answerer.store_in_cache,
         )
         self._queues: dict[int, _ModelQueue] = {}
@@ -145,6 +152,7 @@ class Lane:
         self._taken = 0
         self._stopped = asyncio.Event()
         self._ending = False
+        self._purse = Purse(plan.config.budget_usd)
 
     @property
     def recorded(self) -> int:
@@ -162,10 +170,15 @@ class Lane:
 
         Raises:
             UnknownModelError: A model has gone from the catalog.
+            UnpricedModelError: The run has a budget, and a model without a price.
+            RunBudgetReachedError: The run has cost what it may, and something is left to be done.
             ExceptionGroup: Of whatever went wrong: a sandbox that is not there, a database that was away for too long.
                 What was recorded stays recorded.
         """
         await self._answerer.check_models()
+        if self._purse.budget_usd is not None:
+            self._purse.store(Decimal(0), await self._in_transaction(lambda s: ledger.read_spent(s, self._plan.run_id)))
+            self._end_if_empty()
         timer = asyncio.get_running_loop().call_later(self._longest.total_seconds(), self.end_soon)
         try:
             async with asyncio.TaskGroup() as group:
@@ -182,6 +195,8 @@ class Lane:
             outstanding = True
         finally:
             timer.cancel()
+        if outstanding and self._purse.budget_usd is not None and self._purse.is_empty and not self._stopped.is_set():
+            raise RunBudgetReachedError(self._purse.spent_usd, self._purse.budget_usd)
         return LaneOutcome(self.recorded, outstanding=outstanding, stopped=self._stopped.is_set())
 
     async def _in_transaction(self, step: Callable[[AsyncSession], Awaitable[T]]) -> T:
@@ -200,7 +215,7 @@ class Lane:
                     sandbox=self._tools.sandbox,
                     models=RunModels(self._tools.gateway, self._plan),
                     comparer=Comparer(self._tools.gateway, self._plan),
-                    emit=self._recorder.put,
+                    emit=self._emit,
                     background=gradings,
                     grader_concurrency=self._grader_concurrency,
                     ending=lambda: self._ending,
@@ -210,6 +225,22 @@ class Lane:
                     for _ in range(self._concurrency):
                         callers.create_task(self._call_until_fed(scorer))
             self._recorder.close()
+
+    def _emit(self, settlement: Settlement) -> None:
+        if self._purse.budget_usd is not None:
+            self._purse.pay(cost_of(settlement.result))
+            self._end_if_empty()
+        self._recorder.put(settlement)
+
+    def _note_written(self, results: Sequence[SampleResult], standing: Standing) -> None:
+        if self._purse.budget_usd is not None:
+            self._purse.store(sum(map(cost_of, results), Decimal(0)), standing.spent_usd)
+            self._end_if_empty()
+        self._see(standing.status)
+
+    def _end_if_empty(self) -> None:
+        if self._purse.is_empty:
+            self.end_soon()
 
     def _see(self, status: RunStatus) -> None:
         if status is not RunStatus.IN_PROGRESS:

@@ -14,13 +14,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import TextClause, text
+from sqlalchemy import TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.runs.errors import RunNotFoundError
+from assay.core.runs.models import RunRow
 from assay.core.runs.types import RunStatus, SampleStatus
 from assay.core.runs.writable import encode
 
@@ -125,6 +128,25 @@ async def _copy(session: AsyncSession, table: str, columns: list[str], records: 
 async def allow_long_statements(session: AsyncSession) -> None:
     """Lift the time limit of statements for the rest of the transaction: a million rows take their time."""
     await session.execute(text("SET LOCAL statement_timeout = 0"))
+
+
+async def pin_revision(session: AsyncSession, run_id: UUID, *, source: str, revision: str) -> str:
+    """Note what a run reads of a source, unless that is noted already; returns what is noted.
+
+    Raises:
+        RunNotFoundError: The run has been deleted meanwhile.
+    """
+    query = text("""
+        UPDATE runs SET dataset_revisions = jsonb_build_object(CAST(:source AS text), CAST(:revision AS text))
+                                            || dataset_revisions
+        WHERE id = :run_id RETURNING dataset_revisions ->> CAST(:source AS text)
+    """)
+    noted = (
+        await session.execute(query, {"run_id": run_id, "source": source, "revision": revision})
+    ).scalar_one_or_none()
+    if noted is None:
+        raise RunNotFoundError(f"Run {run_id} does not exist.")
+    return str(noted)
 
 
 async def try_lock_layout(session: AsyncSession, run_id: UUID) -> bool:
@@ -305,22 +327,36 @@ class SampleResult:
     repeat_no: int = 0
 
 
-async def record_answers(session: AsyncSession, execution: Execution, results: Sequence[SampleResult]) -> RunStatus:
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the run stands after a write."""
+
+    status: RunStatus
+    """``cancelled`` when the run has gone on to another execution, and nothing was written."""
+    spent_usd: Decimal = Decimal(0)
+    """What all its results have cost so far."""
+
+
+async def record_answers(session: AsyncSession, execution: Execution, results: Sequence[SampleResult]) -> Standing:
     """Write answers, scored or still to be scored, and move the run's counters, in one statement.
 
     Returns:
-        The run's status, so that a worker notices a cancellation at every write; ``cancelled`` when the run has gone
-        on to another execution, and nothing was written.
+        How the run stands, so that a worker notices a cancellation or an empty purse at every write.
     """
     return await _record(session, _RECORD_ANSWERS, execution, results)
 
 
-async def record_scores(session: AsyncSession, execution: Execution, results: Sequence[SampleResult]) -> RunStatus:
+async def record_scores(session: AsyncSession, execution: Execution, results: Sequence[SampleResult]) -> Standing:
     """Write the scores of samples whose answers are stored already, and move the run's counters.
 
     ``extracted_output`` is kept where the result has none.
     """
     return await _record(session, _RECORD_SCORES, execution, results)
+
+
+async def read_spent(session: AsyncSession, run_id: UUID) -> Decimal:
+    """What all results of a run have cost so far."""
+    return await session.scalar(select(RunRow.spent_usd).where(RunRow.id == run_id)) or Decimal(0)
 
 
 async def close_chunks(session: AsyncSession, run_id: UUID, lane: str, chunk_nos: Sequence[int]) -> None:
@@ -330,14 +366,14 @@ async def close_chunks(session: AsyncSession, run_id: UUID, lane: str, chunk_nos
 
 async def _record(
     session: AsyncSession, statement: TextClause, execution: Execution, results: Sequence[SampleResult]
-) -> RunStatus:
+) -> Standing:
     rows = [
         {"t": r.task_no, "m": r.model_no, "i": r.sample_index, "n": r.repeat_no, "status": r.status.value, **r.values}
         for r in results
     ]
     values = {"run_id": execution.run_id, "execution": execution.number, "rows": encode(rows)}
-    status = (await session.execute(statement, values)).scalar_one_or_none()
-    return RunStatus.CANCELLED if status is None else RunStatus(status)
+    found = (await session.execute(statement, values)).one_or_none()
+    return Standing(RunStatus.CANCELLED) if found is None else Standing(RunStatus(found.status), found.spent_usd)
 
 
 _ENCODED = frozenset({"vectors"})
@@ -352,6 +388,10 @@ def _recording(columns: dict[str, str], *, kept: frozenset[str] = frozenset()) -
         for name, value in given.items()
     )
     declared = ", ".join(f"{name} {sql_type}" for name, sql_type in columns.items())
+    paid = " + ".join(
+        f"coalesce({cost}, 0)"
+        for cost in (*(["r.cost_usd"] if "cost_usd" in columns else []), "CAST(r.judge->>'cost_usd' AS numeric)")
+    )
     return text(f"""
         WITH held AS (
             SELECT id FROM runs WHERE id = :run_id AND execution = :execution FOR NO KEY UPDATE
@@ -361,14 +401,15 @@ def _recording(columns: dict[str, str], *, kept: frozenset[str] = frozenset()) -
                 AS r (t smallint, m smallint, i integer, n smallint, status text, {declared})
             WHERE s.run_id = :run_id AND s.task_no = r.t AND s.model_no = r.m AND s.sample_index = r.i
               AND s.repeat_no = r.n AND s.status IN ('queued', 'ready_to_score')
-            RETURNING s.status
+            RETURNING s.status, {paid} AS paid
         )
         UPDATE runs
         SET completed = completed + (SELECT count(*) FROM changed WHERE status = 'completed'),
             failed = failed + (SELECT count(*) FROM changed WHERE status = 'failed'),
+            spent_usd = spent_usd + (SELECT coalesce(sum(paid), 0) FROM changed),
             updated_at = now()
         WHERE id = :run_id AND execution = :execution
-        RETURNING status
+        RETURNING status, spent_usd
     """)
 
 

@@ -73,6 +73,8 @@ class RunRow(OwnedMixin, Base):
     completed: Mapped[int] = mapped_column(default=0)
     failed: Mapped[int] = mapped_column(default=0)
     metrics: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    dataset_revisions: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'::jsonb"))
+    """Of Hugging Face datasets: what is read of each, by its name. Noted once, so that a retry reads the same rows."""
     group_metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
     error: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     result_file_id: Mapped[UUID | None]
@@ -90,6 +92,10 @@ class RunRow(OwnedMixin, Base):
     agent_effort: Mapped[str | None]
     webhook_endpoint_id: Mapped[UUID | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="SET NULL"))
     """Who is told of changes of the status."""
+    budget_usd: Mapped[Decimal | None]
+    """At which the run stops, to be retried with a higher one."""
+    spent_usd: Mapped[Decimal] = mapped_column(default=Decimal(0), server_default=text("0"))
+    """What has been paid so far, with what was paid for samples that were run again."""
     cost_usd: Mapped[Decimal | None]
     input_tokens: Mapped[int | None] = mapped_column(BigInteger)
     output_tokens: Mapped[int | None] = mapped_column(BigInteger)

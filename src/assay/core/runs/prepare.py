@@ -9,12 +9,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from assay.core.datasets.errors import DatasetNotFoundError, EmptyDatasetError
-from assay.core.datasets.reading import infer_format, read_rows
-from assay.core.datasets.service import read_examples
-from assay.core.datasets.types import DatasetFormat
-from assay.core.files.errors import FileNotFoundInProjectError
-from assay.core.files.service import open_content
+from assay.core.datasets.hub.service import HubReader
 from assay.core.files.store import FileStore
 from assay.core.runs import ledger, repository
 from assay.core.runs.embedding.layout import EmbeddingRows, TextItem, lay_out_texts
@@ -22,27 +17,24 @@ from assay.core.runs.errors import RunInputError, RunStoppedError
 from assay.core.runs.ledger import Execution, NewItem, NewSample
 from assay.core.runs.models import RunRow
 from assay.core.runs.plan import RunPlan, load_plan
+from assay.core.runs.rows import RowSource, blame, storable
 from assay.core.runs.transitions import announce
 from assay.core.runs.types import RunStatus
 from assay.core.suites.compile import CompiledTask, PreprocessPlan
 from assay.core.suites.manifest.schema import Dataset
 from assay.core.suites.rendering import RowRenderer
-from assay.core.suites.sources import find_dataset_file, parse_dataset_id
 from assay.db.engine import SessionFactory
 from assay.db.session import transaction
 from assay.kit import json
 from assay.kit.clock import utc_now
-from assay.kit.errors import DomainError, UnavailableError
+from assay.kit.errors import UnavailableError
 from assay.kit.ids import new_id
-from assay.kit.storable import find_unstorable, render_path
 from assay.sandbox.contract import CodeFailure, EntryPoint, Limits, Sandbox
 
 COPY_BATCH = 2000
 TRANSFORM_BATCH = 500
 SAMPLES_PER_LANE = 64
 """Concurrency of one lane: more than one process's worth of calls is spread over several workers."""
-MAX_ROWS = 1_000_000
-MAX_ROW_DEPTH = 64
 
 Row = dict[str, Any]
 
@@ -72,7 +64,7 @@ class PreparationBusyError(UnavailableError):
 
 
 async def prepare_run(
-    sessions: SessionFactory, *, store: FileStore, sandbox: Sandbox, execution: Execution
+    sessions: SessionFactory, *, store: FileStore, sandbox: Sandbox, hub: HubReader, execution: Execution
 ) -> Preparation:
     """Insert a run's samples if that has not been done, and cut what is outstanding into chunks.
 
@@ -90,11 +82,8 @@ async def prepare_run(
         run = await repository.lock_run(session, execution.run_id)
         _check_goes_on(run, execution)
         laid_out = run.prepared
-    rows = (
-        []
-        if laid_out
-        else [await _task_rows(sessions, plan, task, store=store, sandbox=sandbox) for task in plan.tasks]
-    )
+    source = RowSource(sessions, plan, store, hub)
+    rows = [] if laid_out else [await _task_rows(source, task, sandbox=sandbox) for task in plan.tasks]
     async with transaction(sessions) as session:
         await ledger.allow_long_statements(session)
         if not laid_out:
@@ -163,33 +152,29 @@ async def _insert(session: AsyncSession, plan: RunPlan, items: Sequence[NewItem]
         await ledger.copy_samples(session, plan.run_id, samples, now)
 
 
-async def _task_rows(
-    sessions: SessionFactory, plan: RunPlan, task: CompiledTask, *, store: FileStore, sandbox: Sandbox
-) -> _TaskRows:
-    most = plan.config.max_samples_per_task
+async def _task_rows(source: RowSource, task: CompiledTask, *, sandbox: Sandbox) -> _TaskRows:
+    most = source.plan.config.max_samples_per_task
     # When nothing looks at later rows they need not be read.
     limit = most if task.preprocess is None and task.fewshot is None else None
-    read = await _read_dataset(sessions, plan, task, task.dataset, store=store, limit=limit)
+    read = await source.read(task, task.dataset, limit=limit)
     rows = await _preprocess(task, task.preprocess, read, sandbox=sandbox)
     if task.embedding is not None:
-        return await _embedding_rows(sessions, plan, task, rows[:most], store=store)
+        return await _embedding_rows(source, task, rows[:most])
     # Examples come from all rows of the split, however few of them are evaluated.
     pool = rows
     if task.fewshot is not None and task.fewshot.pool_dataset is not None:
-        read = await _read_dataset(sessions, plan, task, task.fewshot.pool_dataset, store=store, limit=None)
+        read = await source.read(task, task.fewshot.pool_dataset, limit=None)
         pool = await _preprocess(task, task.preprocess, read, sandbox=sandbox)
     return _TaskRows(rows if most is None else rows[:most], pool)
 
 
-async def _embedding_rows(
-    sessions: SessionFactory, plan: RunPlan, task: CompiledTask, evaluated: list[Row], *, store: FileStore
-) -> _TaskRows:
+async def _embedding_rows(source: RowSource, task: CompiledTask, evaluated: list[Row]) -> _TaskRows:
     config = task.embedding
     if config is None:
         raise ValueError(f"task {task.id} embeds nothing")
 
     async def read(dataset: Dataset | None) -> list[Row]:
-        return [] if dataset is None else await _read_dataset(sessions, plan, task, dataset, store=store, limit=None)
+        return [] if dataset is None else await source.read(task, dataset, limit=None)
 
     rows = EmbeddingRows(
         evaluated,
@@ -201,54 +186,7 @@ async def _embedding_rows(
     try:
         return _TaskRows(evaluated, texts=lay_out_texts(config, rows))
     except RunInputError as error:
-        raise _blame(task, error.message, error) from error
-
-
-async def _read_dataset(
-    sessions: SessionFactory,
-    plan: RunPlan,
-    task: CompiledTask,
-    dataset: Dataset,
-    *,
-    store: FileStore,
-    limit: int | None,
-) -> list[Row]:
-    bound = min(dataset.max_rows or MAX_ROWS, limit or MAX_ROWS, MAX_ROWS)
-    if dataset.dataset_id is not None:
-        return await _read_stored(sessions, plan, task, dataset.dataset_id, limit=bound)
-    if dataset.file_id is None:
-        raise RunInputError(f"Task '{task.id}' has no dataset file.", data={"task_id": task.id})
-    try:
-        async with sessions() as session:
-            file = await find_dataset_file(session, plan.owner, file_id=dataset.file_id)
-            content = await open_content(session, plan.owner, store=store, file_id=file.id)
-        format_ = DatasetFormat(dataset.format) if dataset.format is not None else infer_format(file.filename)
-        rows = read_rows(content.chunks, format=format_, max_rows=bound)
-        return [row.values async for row in rows]
-    except FileNotFoundInProjectError as error:
-        raise _blame(task, f"its dataset file '{dataset.file_id}' has been deleted", error) from error
-    except UnavailableError:
-        raise
-    except DomainError as error:
-        raise _blame(task, error.message, error) from error
-
-
-async def _read_stored(
-    sessions: SessionFactory, plan: RunPlan, task: CompiledTask, dataset_id: str, *, limit: int
-) -> list[Row]:
-    """The items of a stored dataset, as they are now."""
-    row_id = parse_dataset_id(dataset_id)
-    try:
-        if row_id is None:
-            raise DatasetNotFoundError(dataset_id)
-        async with transaction(sessions) as session:
-            await ledger.allow_long_statements(session)
-            return _storable(task, await read_examples(session, plan.owner, row_id, limit=limit))
-    except DatasetNotFoundError as error:
-        reason = f"dataset.dataset_id: the dataset '{dataset_id[:80]}' has been deleted, or is not in this project"
-        raise _blame(task, reason, error) from error
-    except EmptyDatasetError as error:
-        raise _blame(task, error.message, error) from error
+        raise blame(task, error.message, error) from error
 
 
 async def _preprocess(
@@ -260,25 +198,13 @@ async def _preprocess(
     if plan.program.entry_point is EntryPoint.TRANSFORM_BATCH:
         outcome = await sandbox.transform_batch(plan.program, rows, limits=limits)
         if isinstance(outcome, CodeFailure):
-            raise _blame(task, f"the preprocessor failed: {outcome.message}")
-        return _storable(task, list(outcome.rows))
+            raise blame(task, f"the preprocessor failed: {outcome.message}")
+        return storable(task, list(outcome.rows))
     transformed: list[Row] = []
     for start in range(0, len(rows), TRANSFORM_BATCH):
         outcomes = await sandbox.transform(plan.program, rows[start : start + TRANSFORM_BATCH], limits=limits)
         for index, outcome in enumerate(outcomes, start=start):
             if isinstance(outcome, CodeFailure):
-                raise _blame(task, f"row {index + 1}: the preprocessor failed: {outcome.message}")
+                raise blame(task, f"row {index + 1}: the preprocessor failed: {outcome.message}")
             transformed.append(outcome.row)
-    return _storable(task, transformed)
-
-
-def _storable(task: CompiledTask, rows: list[Row]) -> list[Row]:
-    for index, row in enumerate(rows):
-        for path, reason in find_unstorable(row, max_depth=MAX_ROW_DEPTH):
-            raise _blame(task, f"row {index + 1}: {render_path(path)}: {reason}")
-    return rows
-
-
-def _blame(task: CompiledTask, reason: str, error: DomainError | None = None) -> RunInputError:
-    data: dict[str, Any] = {} if error is None else error.data
-    return RunInputError(f"Task '{task.id}': {reason}", data={**data, "task_id": task.id})
+    return storable(task, transformed)

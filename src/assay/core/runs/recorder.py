@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import structlog
 
 from assay.core.runs import ledger
-from assay.core.runs.ledger import Execution, SampleResult
+from assay.core.runs.ledger import Execution, SampleResult, Standing
 from assay.core.runs.outages import sit_out
 from assay.core.runs.types import RunStatus
 from assay.db.engine import SessionFactory
@@ -58,7 +58,7 @@ class Recorder:
         sessions: Where samples live.
         execution: Whose samples.
         lane: Who holds the chunks.
-        on_status: Told the run's status after each write.
+        on_written: Told after each write what was written, and how the run stands then.
         before_write: Awaited before each write, for what must not be newer than the samples.
     """
 
@@ -68,13 +68,13 @@ class Recorder:
         execution: Execution,
         *,
         lane: str,
-        on_status: Callable[[RunStatus], None],
+        on_written: Callable[[Sequence[SampleResult], Standing], None],
         before_write: Callable[[], Awaitable[None]],
     ) -> None:
         self._sessions = sessions
         self._execution = execution
         self._lane = lane
-        self._on_status = on_status
+        self._on_written = on_written
         self._before_write = before_write
         self._waiting: deque[Settlement] = deque()
         self._in_hand: Sequence[Settlement] = ()
@@ -150,26 +150,26 @@ class Recorder:
         self._in_hand = batch
         settled = [settlement.chunk for settlement in batch if settlement.chunk is not None]
         done = _settle(settled)
-        status = await sit_out(lambda: self._record(batch, done))
+        standing = await sit_out(lambda: self._record(batch, done))
         self._in_hand = ()
         self.recorded += len(batch)
         self.settled += len(settled)
-        self._on_status(status)
+        self._on_written([settlement.result for settlement in batch], standing)
 
-    async def _record(self, batch: Sequence[Settlement], done: Sequence[int]) -> RunStatus:
+    async def _record(self, batch: Sequence[Settlement], done: Sequence[int]) -> Standing:
         answers = [settlement.result for settlement in batch if not settlement.scores_only]
         scores = [settlement.result for settlement in batch if settlement.scores_only]
         await self._before_write()
-        status = RunStatus.IN_PROGRESS
+        standing = Standing(RunStatus.IN_PROGRESS)
         async with transaction(self._sessions) as session:
             # Answers first: a sample's scores may be in the same batch as its answer.
             if answers:
-                status = await ledger.record_answers(session, self._execution, answers)
+                standing = await ledger.record_answers(session, self._execution, answers)
             if scores:
-                status = await ledger.record_scores(session, self._execution, scores)
+                standing = await ledger.record_scores(session, self._execution, scores)
             if done:
                 await ledger.close_chunks(session, self._execution.run_id, self._lane, done)
-        return status
+        return standing
 
 
 def _settle(chunks: Sequence[ChunkProgress]) -> list[int]:

@@ -347,6 +347,7 @@ def to_run(row: RunRow, organization_id: UUID) -> Run:
         result_file_id=row.result_file_id,
         samples_file_id=row.samples_file_id,
         metadata=row.labels,
+        dataset_revisions=row.dataset_revisions,
         agent_name=row.agent_name,
         agent_version=row.agent_version,
         agent_effort=row.agent_effort,
@@ -375,6 +376,7 @@ def to_config(row: RunRow) -> RunConfig:
         max_samples_per_task=row.max_samples_per_task,
         max_workflow_sample_activities=row.max_workflow_sample_activities,
         repeats=row.repeats,
+        budget_usd=row.budget_usd,
     )
 
 

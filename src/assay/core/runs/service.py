@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,6 +26,7 @@ from assay.core.runs.repository import OverviewCounts
 from assay.core.runs.roles import role_of
 from assay.core.runs.transitions import announce
 from assay.core.runs.types import (
+    MAX_BUDGET_USD,
     MAX_CONCURRENCY,
     MAX_REPEATS,
     UNSETTLED,
@@ -106,6 +108,7 @@ async def create_run(
         max_samples_per_task=config.max_samples_per_task,
         max_workflow_sample_activities=config.max_workflow_sample_activities,
         repeats=config.effective_repeats,
+        budget_usd=config.budget_usd,
         labels=check_metadata(metadata),
         webhook_endpoint_id=webhook_endpoint_id,
         total=0,
@@ -219,10 +222,19 @@ async def rerun_failed_samples(session: AsyncSession, principal: Principal, *, r
     return repository.to_run(row, principal.organization_id)
 
 
-async def retry_run(session: AsyncSession, principal: Principal, *, run_id: UUID) -> Run:
+async def retry_run(
+    session: AsyncSession, principal: Principal, *, run_id: UUID, budget_usd: Decimal | None = None
+) -> Run:
     """Continue a failed or cancelled run where it stopped.
 
+    Args:
+        session: A session inside a transaction.
+        principal: The caller.
+        run_id: Which run.
+        budget_usd: What it may cost from now on, what it has cost included; None leaves its ceiling.
+
     Raises:
+        RunInputError: The ceiling is none.
         RunNotFoundError: Not visible to the caller.
         RunStateError: It has neither failed nor been cancelled, or was imported.
     """
@@ -231,6 +243,9 @@ async def retry_run(session: AsyncSession, principal: Principal, *, run_id: UUID
     _refuse_imported(row)
     if status not in {RunStatus.FAILED, RunStatus.CANCELLED}:
         raise RunStateError(f"Only a failed or cancelled run can be retried; this one is {status.value}.", status)
+    check_budget(budget_usd)
+    if budget_usd is not None:
+        row.budget_usd = budget_usd
     await _requeue(session, row)
     return repository.to_run(row, principal.organization_id)
 
@@ -412,8 +427,19 @@ def check_run_config(config: RunConfig, version: SuiteVersion) -> list[str]:
             raise RunInputError(f"`{name}` must be at least 1.", param=name)
     if config.repeats is not None and not 1 <= config.repeats <= MAX_REPEATS:
         raise RunInputError(f"`repeats` must be 1 to {MAX_REPEATS}.", param="repeats")
+    check_budget(config.budget_usd)
     resolve_generation(config.generation)
     return task_order
+
+
+def check_budget(budget_usd: Decimal | None) -> None:
+    """Refuse a ceiling that is none.
+
+    Raises:
+        RunInputError: It is not above 0, or has no end.
+    """
+    if budget_usd is not None and not (budget_usd.is_finite() and 0 < budget_usd < MAX_BUDGET_USD):
+        raise RunInputError(f"`budget_usd` must be above 0 and below {MAX_BUDGET_USD:,}.", param="budget_usd")
 
 
 def _check_task_ids(config: RunConfig, task_order: Sequence[str]) -> None:

@@ -13,6 +13,8 @@ from uuid import UUID
 MAX_CONCURRENCY = 1024
 """Largest accepted concurrency knob. The vendor's own limit is 25; a server of one's own may do more."""
 
+MAX_BUDGET_USD = 1_000_000_000
+"""Dollars; more than a column holds with its ten decimals is no ceiling."""
 MAX_REPEATS = 100
 
 DEFAULT_GENERATION_CONCURRENCY = 4
@@ -86,6 +88,8 @@ class RunConfig:
     max_workflow_sample_activities: int | None = None
     repeats: int | None = None
     """How often each model is asked each prompt; once by default. Beyond the published API."""
+    budget_usd: Decimal | None = None
+    """What all its calls may cost together; None for no ceiling. Beyond the published API."""
 
     @property
     def effective_generation_concurrency(self) -> int:
@@ -123,6 +127,8 @@ class Run:
     result_file_id: UUID | None
     samples_file_id: UUID | None
     metadata: Mapping[str, str]
+    dataset_revisions: Mapping[str, str]
+    """What was read of each Hugging Face dataset: a commit, or a digest of the files of a folder."""
     agent_name: str | None
     agent_version: str | None
     agent_effort: str | None

@@ -117,6 +117,7 @@ def from_create_run(body: CreateRun) -> RunConfig:
         max_samples_per_task=body.max_samples_per_task,
         max_workflow_sample_activities=body.max_workflow_sample_activities,
         repeats=body.repeats,
+        budget_usd=body.budget_usd,
     )
 
 
@@ -137,11 +138,13 @@ def to_run(run: Run) -> WireRun:
         embedding_model=run.config.embedding_model,
         generation=dict(run.config.generation),
         repeats=run.config.repeats if run.config.effective_repeats > 1 else None,
+        budget_usd=dollars(run.config.budget_usd),
         request_counts=WireRequestCounts(total=run.total, completed=run.completed, failed=run.failed),
         metrics=None if run.metrics is None else dict(run.metrics),
         error=None if run.error is None else dict(run.error),
         artifact_file_ids=_artifact_ids(run),
         metadata=dict(run.metadata),
+        dataset_revisions=dict(run.dataset_revisions) or None,
         agent_name=run.agent_name,
         agent_version=run.agent_version,
         agent_effort=run.agent_effort,

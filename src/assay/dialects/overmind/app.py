@@ -7,10 +7,11 @@ import re
 from fastapi import APIRouter
 
 from assay.dialects.overmind.route import Resource
-from assay.dialects.overmind.routes import datasets, jobs, projects, targets, traces
+from assay.dialects.overmind.routes import datasets, jobs, otlp, projects, targets, traces
 
 _OWN = re.compile(
     r"/api/(agents|auth|datasets|docs|job-iterations|jobs|prompts|schema|spans|suggestions|traces)(/|$)"
+    r"|/api/(v1/traces|otlp/)"
     r"|/api/projects(/?$|/[0-9a-fA-F-]{32,36}(/|$))|/health$"
 )
 
@@ -26,6 +27,7 @@ def resources() -> list[Resource]:
         datasets.datasets,
         traces.traces,
         traces.spans,
+        otlp.exports,
         projects.projects,
         projects.auth,
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -53,6 +53,42 @@ def uuid_of(field_name: str) -> Parameter:
             raise ValueError(f"“{text[:64]}” is not a valid UUID.") from error
 
     return Parameter(field_name, read, {"type": "string", "format": "uuid"})
+
+
+def uuid_text_of(field_name: str) -> Parameter:
+    """Equal to an id that is kept as text."""
+    strict = uuid_of(field_name)
+    return Parameter(field_name, lambda text: str(strict.read(text)), strict.schema)
+
+
+def one_of(field_name: str) -> Parameter:
+    """Equal to one of several texts, between commas."""
+
+    def read(text: str) -> list[str]:
+        return [part.strip() for part in text.split(",") if part.strip()][:MAX_TERMS]
+
+    return Parameter(field_name, read, {"type": "string"}, Comparison.ONE_OF)
+
+
+def yes_or_no(field_name: str, *, yes: Sequence[Any], no: Sequence[Any]) -> Parameter:
+    """A question that a field answers by its value."""
+
+    def read(text: str) -> Sequence[Any]:
+        if text.lower() not in ("true", "false", "1", "0"):
+            raise ValueError("Must be a valid boolean.")
+        return yes if text.lower() in ("true", "1") else no
+
+    return Parameter(field_name, read, {"type": "boolean"}, Comparison.ONE_OF)
+
+
+def scaled_of(field_name: str, comparison: Comparison, factor: int) -> Parameter:
+    """Compared with a number in a unit that is so many times that of the field."""
+    plain = number_of(field_name, comparison)
+    return Parameter(field_name, lambda text: _bounded(plain.read(text) * factor), plain.schema, comparison)
+
+
+def _bounded(value: float) -> int:
+    return int(min(max(value, INT_MIN), INT_MAX - 1024))
 
 
 def text_of(field_name: str, comparison: Comparison = Comparison.EQUALS) -> Parameter:
@@ -147,7 +183,12 @@ def read_query(request: Request, filters: Filters) -> ListQuery:
     return ListQuery(conditions, terms, _order(request.query_params.get("ordering", ""), filters.order))
 
 
-def render_page(request: Request, part: Slice, count: int, results: Sequence[BaseModel]) -> dict[str, Any]:
+def names_any(request: Request, names: Iterable[str]) -> bool:
+    """Whether a request gives one of these parameters a value."""
+    return any(request.query_params.get(name, "").strip() for name in names)
+
+
+def render_page(request: Request, part: Slice, count: int, results: Sequence[BaseModel | str]) -> dict[str, Any]:
     """The page's body, with absolute URLs that keep every other parameter.
 
     Raises:

@@ -88,7 +88,11 @@ class EvalRunActivities:
         execution = _execution(reference)
         async with self._explained(execution), _beating():
             preparation = await prepare_run(
-                self._tools.sessions, store=self._store, sandbox=self._tools.sandbox, execution=execution
+                self._tools.sessions,
+                store=self._store,
+                sandbox=self._tools.sandbox,
+                hub=self._tools.hub,
+                execution=execution,
             )
         groups = [ScoreGroup(task_no, model_no) for task_no, model_no in preparation.score_groups]
         return Prepared(preparation.lanes, groups)

@@ -51,12 +51,14 @@ class JobActivities:
                     sandbox=self._sandbox,
                 )
         except Exception as error:
-            if is_transient(error) or activity.info().attempt < ATTEMPTS_AT_A_FAULT:
-                raise
-            _log.exception("job_failed", job_id=request.job_id)
-            # What an exception says may hold data; its kind does not.
-            kind = type(error).__name__
-            raise ApplicationError(f"An internal fault ({kind}); the log has the rest.", non_retryable=True) from error
+            hopeless = not is_transient(error) and activity.info().attempt >= ATTEMPTS_AT_A_FAULT
+            if hopeless:
+                _log.exception("job_failed", job_id=request.job_id)
+            else:
+                _log.warning("job_interrupted", job_id=request.job_id, exc_info=True)
+            # What an exception says, and what it was caused by, may hold data; its kind does not.
+            message = f"An internal fault ({type(error).__name__}); the log has the rest."
+            raise ApplicationError(message, non_retryable=hopeless) from None
 
     @activity.defn(name=FAIL)
     async def fail(self, request: JobFailure) -> None:

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.core.capture.errors import UndecodableError
+from assay.core.capture.otlp.events import event_of
+from assay.core.capture.otlp.messages import unflatten
+from assay.core.capture.otlp.spans import Span, SpanEvent, read_json, read_protobuf
 from assay.core.capture.types import Arrival, RawEvent
 from assay.core.capture.validation import check_event
-from assay.dialects.posthog.capture.errors import UndecodableError
-from assay.dialects.posthog.otlp.events import event_of
-from assay.dialects.posthog.otlp.messages import unflatten
-from assay.dialects.posthog.otlp.spans import Span, SpanEvent, read_json, read_protobuf
 from assay.kit.clock import utc_now
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, cast
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote
 
 import orjson
 
@@ -22,20 +22,17 @@ from assay.core.imports.history.errors import (
     HistoryTooLargeError,
 )
 from assay.outbound.client import GuardedClient, OutboundLimits, OutboundResponse
-from assay.outbound.errors import ConnectionFailedError, NameNotFoundError, OutboundTimeoutError
+from assay.outbound.hub import HubAnswerError, HubAwayError, HubClient, HubRefusedError
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_LISTING_BYTES = 8 * 1024 * 1024
 """Of one page."""
 MAX_PAGES = 50
-MAX_REDIRECTS = 4
 MAX_PATH_LENGTH = 1024
 LISTING_TIMEOUT_SECONDS = 20.0
 FILE_TIMEOUT_SECONDS = 120.0
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_NEXT_PAGE = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
 
 
 class ResultSource(Protocol):
@@ -130,17 +127,15 @@ class HubSource:
     """A dataset repository of the Hugging Face Hub, read with the caller's token."""
 
     def __init__(self, client: GuardedClient, hub_url: str, repository: str, *, revision: str, token: str) -> None:
-        self._client = client
-        self._hub = hub_url.rstrip("/")
+        self._hub = HubClient(client, hub_url, token=token)
         self._repository = repository
         self._revision = quote(revision, safe="")
-        self._token = token
 
     async def list_files(self, prefix: str | None) -> list[str]:
         """Paths of all files below a prefix."""
         below = "" if prefix is None else f"/{quote(prefix)}"
-        url: str | None = (
-            f"{self._hub}/api/datasets/{self._repository}/tree/{self._revision}{below}?recursive=true&limit=1000"
+        url: str = (
+            f"{self._hub.url}/api/datasets/{self._repository}/tree/{self._revision}{below}?recursive=true&limit=1000"
         )
         limits = OutboundLimits(timeout_seconds=LISTING_TIMEOUT_SECONDS, max_response_bytes=MAX_LISTING_BYTES)
         paths: list[str] = []
@@ -152,15 +147,16 @@ class HubSource:
                     param="source",
                 )
             paths += _paths_in(response)
-            url = self._next_page(response)
-            if url is None:
+            following = self._hub.next_page(response)
+            if following is None:
                 return paths
+            url = following
         raise HistoryTooLargeError(f"The repository has more than {MAX_PAGES} pages of files; give a `path_prefix`.")
 
     async def read(self, path: str) -> bytes | None:
         """A file's content; None when there is no such file."""
         limits = OutboundLimits(timeout_seconds=FILE_TIMEOUT_SECONDS, max_response_bytes=MAX_FILE_BYTES)
-        url = f"{self._hub}/datasets/{self._repository}/resolve/{self._revision}/{quote(path)}"
+        url = f"{self._hub.url}/datasets/{self._repository}/resolve/{self._revision}/{quote(path)}"
         response = await self._get(url, limits)
         if response is None:
             return None
@@ -170,44 +166,19 @@ class HubSource:
             raise HistorySourceUnavailableError(f"The download of {path} broke off.")
         return response.body
 
-    async def _get(self, url: str | None, limits: OutboundLimits) -> OutboundResponse | None:
-        """The answer, redirects followed; None for a 404."""
-        for _ in range(MAX_REDIRECTS + 1):
-            if url is None:
-                break
-            response = await self._ask(url, limits)
-            if response.status not in _REDIRECTS:
-                return _checked(response)
-            location = _header(response.headers, "location")
-            url = None if location is None else urljoin(url, location)
-        raise HistorySourceUnavailableError("The hub redirects without an end.")
-
-    async def _ask(self, url: str, limits: OutboundLimits) -> OutboundResponse:
-        # What the hub redirects to is another host's, which must not learn the token.
-        headers = {"Authorization": f"Bearer {self._token}"} if _origin(url) == _origin(self._hub) else {}
+    async def _get(self, url: str, limits: OutboundLimits) -> OutboundResponse | None:
+        """The answer; None for a 404."""
         try:
-            return await self._client.request("GET", url, headers=headers, limits=limits)
-        except (ConnectionFailedError, OutboundTimeoutError, NameNotFoundError) as fault:
-            raise HistorySourceUnavailableError(f"The hub cannot be reached: {fault.message}") from fault
-
-    def _next_page(self, response: OutboundResponse) -> str | None:
-        found = _NEXT_PAGE.search(_header(response.headers, "link") or "")
-        return None if found is None else urljoin(self._hub + "/", found.group(1))
-
-
-def _checked(response: OutboundResponse) -> OutboundResponse | None:
-    if response.status == 404:
-        return None
-    if response.status in {401, 403}:
-        raise HistorySourceError(
-            "The hub refuses the token in `X-HuggingFace-Token`; it needs read access to the repository.",
-            param="X-HuggingFace-Token",
-        )
-    if response.status == 429 or response.status >= 500:
-        raise HistorySourceUnavailableError(f"The hub answered with status {response.status}. Try again later.")
-    if response.status != 200:
-        raise HistorySourceError(f"The hub answered with status {response.status}.", param="source")
-    return response
+            return await self._hub.get(url, limits=limits)
+        except HubRefusedError as fault:
+            raise HistorySourceError(
+                "The hub refuses the token in `X-HuggingFace-Token`; it needs read access to the repository.",
+                param="X-HuggingFace-Token",
+            ) from fault
+        except HubAwayError as fault:
+            raise HistorySourceUnavailableError(fault.message) from fault
+        except HubAnswerError as fault:
+            raise HistorySourceError(fault.message, param="source") from fault
 
 
 def _paths_in(response: OutboundResponse) -> Sequence[str]:
@@ -221,15 +192,6 @@ def _paths_in(response: OutboundResponse) -> Sequence[str]:
         raise HistorySourceError("The hub's listing is not a list.", param="source")
     files = (cast("dict[str, Any]", entry) for entry in cast("list[Any]", entries) if isinstance(entry, dict))
     return [str(entry["path"]) for entry in files if entry.get("type") == "file" and "path" in entry]
-
-
-def _header(headers: Mapping[str, str], name: str) -> str | None:
-    return next((value for key, value in headers.items() if key.lower() == name), None)
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc.lower()
 
 
 def _too_large(path: str) -> HistoryTooLargeError:

@@ -2,7 +2,7 @@
 
 InvalidError
 ├── ManifestError             the manifest is wrong
-└── UnsupportedManifestError  the manifest is right, and uses a part that this version cannot run
+└── UnsupportedManifestError  the manifest fits the schema, and has a part that cannot be run
 """
 
 from __future__ import annotations
@@ -62,6 +62,6 @@ class ManifestError(_FaultyManifestError):
 
 
 class UnsupportedManifestError(_FaultyManifestError):
-    """The manifest uses a part that is not available in this version."""
+    """The manifest has a part that cannot be run."""
 
     code = "unsupported_manifest"

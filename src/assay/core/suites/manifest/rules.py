@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from assay.core.datasets.hub.names import data_file_patterns, pattern_fault, repository_fault, revision_fault
 from assay.core.suites.manifest.errors import Fault
 from assay.core.suites.manifest.judges import judge_faults
 from assay.core.suites.manifest.schema import (
@@ -29,6 +30,7 @@ from assay.core.suites.manifest.schema import (
 from assay.core.suites.manifest.syntax import syntax_faults
 from assay.kit.json import canonical_bytes
 
+MAX_DATA_FILES = 1000
 MAX_METADATA_PAIRS = 16
 MAX_METADATA_KEY = 64
 MAX_METADATA_VALUE = 512
@@ -156,8 +158,24 @@ def _dataset_faults(dataset: Dataset) -> Iterator[Fault]:
         for name in _HUGGINGFACE_ONLY:
             if getattr(dataset, name) is not None:
                 yield Fault(name, "is used by Hugging Face datasets only; remove it")
+    else:
+        yield from _hub_faults(dataset, dataset.path)
     if dataset.file_id is None and dataset.format is not None:
         yield Fault("format", "is used by uploaded files only; remove it")
+
+
+def _hub_faults(dataset: Dataset, path: str) -> Iterator[Fault]:
+    if (reason := repository_fault(path)) is not None:
+        yield Fault("path", reason)
+    if dataset.revision is not None and (reason := revision_fault(dataset.revision)) is not None:
+        yield Fault("revision", reason)
+    patterns = data_file_patterns(dataset.data_files)
+    if len(patterns) > MAX_DATA_FILES:
+        yield Fault("data_files", f"has {len(patterns):,} entries; at most {MAX_DATA_FILES} are allowed")
+        return
+    for pattern in patterns:
+        if (reason := pattern_fault(pattern)) is not None:
+            yield Fault("data_files", f"'{pattern[:80]}' {reason}")
 
 
 def _choice_faults(task: Task) -> Iterator[Fault]:

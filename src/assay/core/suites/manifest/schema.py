@@ -10,8 +10,8 @@
         ├── metrics: Metric
         └── embedding: EmbeddingConfig ── four auxiliary Datasets
 
-These classes hold types and bounds of single fields. What spans fields is in ``rules``; what this version cannot run
-yet is in ``support``. Scalars are strict (``"5"`` is not 5, ``1`` is not true), unknown fields are refused, and a null
+These classes hold types and bounds of single fields. What spans fields is in ``rules``; what cannot be run is
+in ``support``. Scalars are strict (``"5"`` is not 5, ``1`` is not true), unknown fields are refused, and a null
 stands for an absent field. What a user sent is stored as sent: defaults live here and in the ``effective_`` properties
 only.
 """
@@ -190,9 +190,11 @@ class Dataset(Part):
     format: DatasetFormat | None = None
     """Of the file; inferred from its name."""
     path: Identifier | None = None
-    name: str | None = None
-    split: str | None = None
-    revision: str | None = None
+    """Of a Hugging Face dataset."""
+    name: Identifier | None = None
+    """Its configuration."""
+    split: Identifier | None = None
+    revision: Identifier | None = None
     data_files: Annotated[Any, AfterValidator(_check_data_files)] = None
     dataset_kwargs: dict[str, Any] | None = None
     """Kept and shown, never interpreted."""
@@ -201,9 +203,10 @@ class Dataset(Part):
     audio_column: Column | None = None
 
     def has_rows_of(self, other: Dataset) -> bool:
-        """Whether both name the same file or stored dataset."""
-        mine = (self.file_id, self.dataset_id)
-        return mine != (None, None) and mine == (other.file_id, other.dataset_id)
+        """Whether both name the same file, stored dataset, or part of a Hugging Face dataset."""
+        names = ("file_id", "dataset_id", "path", "name", "split", "revision", "data_files")
+        mine = [getattr(self, name) for name in names]
+        return any(mine) and mine == [getattr(other, name) for name in names]
 
     @property
     def effective_source(self) -> DatasetSource:

@@ -1,16 +1,19 @@
-"""What the schema knows and this version cannot run.
+"""What fits the schema and cannot be run.
 
-A suite that uses such a part is refused when it is made: a part that is stored and then ignored would give numbers
-that look right and are not.
+Suites that a historical import made name the files their results came from. Those hold answers, not questions, so a run
+over one would ask nonsense and give numbers that look right.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from assay.core.suites.manifest.errors import Fault, UnsupportedManifestError
 from assay.core.suites.manifest.schema import DatasetSource, Manifest, Task, task_datasets
+
+_RESULTS_FILE = re.compile(r"(?:.*/)?samples_.+_\d{4}-\d\d-\d\dT[\d.:-]+\.jsonl")
 
 
 class UnsupportedPart(NamedTuple):
@@ -21,7 +24,7 @@ class UnsupportedPart(NamedTuple):
 
 
 def unsupported_parts(manifest: Manifest) -> list[UnsupportedPart]:
-    """Every part of a valid manifest that is not available in this version, in document order."""
+    """Every part of a valid manifest that cannot be run, in document order."""
     return [
         UnsupportedPart(f"tasks[{index}].{path}", why)
         for index, task in enumerate(manifest.tasks)
@@ -30,10 +33,10 @@ def unsupported_parts(manifest: Manifest) -> list[UnsupportedPart]:
 
 
 def refuse_unsupported(manifest: Manifest) -> None:
-    """Refuse what would be ignored.
+    """Refuse what would give meaningless numbers.
 
     Raises:
-        UnsupportedManifestError: Naming every part that is not available in this version.
+        UnsupportedManifestError: Naming every part that cannot be run.
     """
     parts = unsupported_parts(manifest)
     if parts:
@@ -42,9 +45,11 @@ def refuse_unsupported(manifest: Manifest) -> None:
 
 def _unsupported_in(task: Task) -> Iterator[UnsupportedPart]:
     for path, dataset in task_datasets(task).items():
-        if dataset.effective_source is DatasetSource.HUGGINGFACE:
+        files = dataset.data_files
+        is_hub = dataset.effective_source is DatasetSource.HUGGINGFACE
+        if is_hub and isinstance(files, str) and _RESULTS_FILE.fullmatch(files):
             yield UnsupportedPart(
-                f"{path}.path",
-                "Hugging Face datasets are not available in this version; upload the rows as a JSONL or CSV file "
-                "and give its file_id",
+                f"{path}.data_files",
+                "is a file of another harness's results, which has answers and no questions to ask; its results can be "
+                "read and ranked, and to run the task give the dataset itself",
             )

@@ -1,7 +1,7 @@
 """sessions of browsers and passwords of local accounts
 
 Revision: 8d41c6f0b7e2
-Follows: 5e0b7a94c3d1
+Follows: 8d3c5b71e9f2
 Made: 2026-11-26 07:40:00
 """
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "8d41c6f0b7e2"
-down_revision = "5e0b7a94c3d1"
+down_revision = "8d3c5b71e9f2"
 branch_labels = None
 depends_on = None
 

@@ -13,7 +13,7 @@ from assay.dialects.mka1.identifiers import Prefix, read_id
 from assay.dialects.mka1.query import AfterRun, PageLimit, SuiteIdFilter, SuiteVersionFilter
 from assay.dialects.mka1.route import EvalsReader, EvalsWriter, Session, State, mka1_router
 from assay.dialects.mka1.wire.base import WireList
-from assay.dialects.mka1.wire.runs import CreateRun, WireArtifacts, WireOverview, WireRun, WireRunDeleted
+from assay.dialects.mka1.wire.runs import CreateRun, RetryRun, WireArtifacts, WireOverview, WireRun, WireRunDeleted
 
 router = mka1_router("/api/v1/llm/evals", tag="runs")
 
@@ -82,10 +82,11 @@ async def rerun_failed_samples(run_id: str, caller: EvalsWriter, session: Sessio
 
 
 @router.post("/runs/{run_id}/retry")
-async def retry_failed_run(run_id: str, caller: EvalsWriter, session: Session) -> WireRun:
+async def retry_failed_run(run_id: str, caller: EvalsWriter, session: Session, body: RetryRun | None = None) -> WireRun:
     """Continue a failed or cancelled run."""
     row_id = read_id(Prefix.RUN, run_id, param="run_id")
-    return mapping.to_run(await service.retry_run(session, caller, run_id=row_id))
+    budget_usd = None if body is None else body.budget_usd
+    return mapping.to_run(await service.retry_run(session, caller, run_id=row_id, budget_usd=budget_usd))
 
 
 @router.get("/runs/{run_id}/overview")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
@@ -12,6 +13,8 @@ from assay.dialects.mka1.wire.base import MAX_INT, RequestModel, ResponseModel, 
 Concurrency = Annotated[int | None, Field(ge=1, le=1024)]
 Repeats = Annotated[int | None, Field(ge=1, le=MAX_REPEATS)]
 """Not in the published API: how often each model is asked each prompt."""
+Budget = Annotated[Decimal | None, Field(gt=0, allow_inf_nan=False)]
+"""Not in the published API: what all calls of a run may cost together, in dollars."""
 ModelId = Annotated[str, Field(min_length=1, max_length=255)]
 
 
@@ -31,7 +34,14 @@ class CreateRun(RequestModel):
     max_samples_per_task: Annotated[int | None, Field(ge=1, le=MAX_INT)] = None
     max_workflow_sample_activities: Annotated[int | None, Field(ge=1, le=MAX_INT)] = None
     repeats: Repeats = None
+    budget_usd: Budget = None
     metadata: dict[str, str] | None = None
+
+
+class RetryRun(RequestModel):
+    """What may be changed of a run that goes on; the published API has no body here."""
+
+    budget_usd: Budget = None
 
 
 class WireRequestCounts(ResponseModel):
@@ -52,12 +62,12 @@ class WireTokens(ResponseModel):
 
 
 class _Repeatable(ResponseModel):
-    """What says of repeats only where there are some: the published API knows none."""
+    """What says of repeats and revisions only where there are some: the published API knows none."""
 
     @model_serializer(mode="wrap")
     def _leave_out(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = serialize(self)
-        for name in ("repeats", "repeat"):
+        for name in ("repeats", "repeat", "budget_usd", "dataset_revisions"):
             if name in written and written[name] is None:
                 del written[name]
         return written
@@ -81,11 +91,15 @@ class WireRun(_Repeatable):
     generation: dict[str, Any]
     repeats: int | None = None
     """Not in the published API, and so only there when prompts are repeated."""
+    budget_usd: float | None = None
+    """Not in the published API, and so only there when the run has a ceiling."""
     request_counts: WireRequestCounts
     metrics: dict[str, Any] | None
     error: dict[str, Any] | None
     artifact_file_ids: list[str]
     metadata: dict[str, str]
+    dataset_revisions: dict[str, str] | None = None
+    """Not in the published API, and so only there when Hugging Face datasets were read."""
     agent_name: str | None
     agent_version: str | None
     agent_effort: str | None

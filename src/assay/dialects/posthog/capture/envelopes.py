@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
+from assay.core.capture.errors import UndecodableError
 from assay.core.capture.types import Fault, RawEvent, Unreadable
 from assay.core.capture.validation import read_time
-from assay.dialects.posthog.capture.errors import MissingTokenError, MixedTokensError, UndecodableError
+from assay.dialects.posthog.capture.errors import MissingTokenError, MixedTokensError
 
 SentEvent = RawEvent | Unreadable
 

@@ -4,24 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assay.kit.errors import InvalidError, LimitError, UnauthenticatedError
-
-
-class UndecodableError(InvalidError):
-    """The body is not what its form says, or no JSON."""
-
-    code = "undecodable"
-
-
-class UnsupportedEncodingError(InvalidError):
-    """The body is compressed in a way that is not read here."""
-
-    code = "unsupported_encoding"
-
-    def __init__(self, encoding: str) -> None:
-        super().__init__(
-            f"Bodies in the encoding `{encoding[:32]}` are not read here. Send gzip, deflate, or no compression."
-        )
+from assay.kit.errors import InvalidError, UnauthenticatedError
 
 
 class UnsupportedMediaTypeError(InvalidError):
@@ -31,15 +14,6 @@ class UnsupportedMediaTypeError(InvalidError):
 
     def __init__(self, media_type: str, known: Sequence[str]) -> None:
         super().__init__(f"The content type `{media_type[:64]}` is not read here. Send one of {', '.join(known)}.")
-
-
-class InflatedError(LimitError):
-    """The body is larger than allowed once it is decompressed."""
-
-    code = "body_too_large"
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"The body is larger than {limit} bytes once it is decompressed. Send smaller batches.")
 
 
 class MissingTokenError(UnauthenticatedError):

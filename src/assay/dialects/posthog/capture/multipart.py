@@ -14,9 +14,9 @@ from typing import Any, cast
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from assay.core.capture.decoding import inflate, parse
+from assay.core.capture.errors import UndecodableError
 from assay.core.capture.types import RawEvent
-from assay.dialects.posthog.capture.decoding import inflate, parse
-from assay.dialects.posthog.capture.errors import UndecodableError
 
 MAX_PARTS = 100
 EVENT_PART = "event"

@@ -17,6 +17,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.capture.decoding import inflate
+from assay.core.capture.errors import UnsupportedEncodingError
 from assay.core.capture.service import capture
 from assay.core.capture.types import Arrival, Captured
 from assay.core.projects.errors import InvalidCredentialsError
@@ -26,9 +28,8 @@ from assay.dialects.edge.bodies import bounded, check_length
 from assay.dialects.edge.route import EdgeRoute
 from assay.dialects.edge.state import state_of
 from assay.dialects.edge.statuses import STATUS_OF_KIND
-from assay.dialects.posthog.capture.decoding import inflate
 from assay.dialects.posthog.capture.envelopes import Envelope
-from assay.dialects.posthog.capture.errors import InvalidTokenError, UnsupportedEncodingError, UnsupportedMediaTypeError
+from assay.dialects.posthog.capture.errors import InvalidTokenError, UnsupportedMediaTypeError
 from assay.dialects.posthog.errors import describe_invalid
 from assay.kit.clock import utc_now
 from assay.kit.errors import DomainError, ErrorKind

@@ -9,6 +9,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from assay.core.capture.otlp.events import event_of
+from assay.core.capture.otlp.spans import read_json, read_protobuf
 from assay.core.capture.types import Captured
 from assay.dialects.posthog.capture.envelopes import Envelope
 from assay.dialects.posthog.capture.errors import MissingTokenError, UnsupportedMediaTypeError
@@ -24,8 +26,6 @@ from assay.dialects.posthog.capture.route import (
     outer_tokens,
     read_body,
 )
-from assay.dialects.posthog.otlp.events import event_of
-from assay.dialects.posthog.otlp.spans import read_json, read_protobuf
 from assay.kit.errors import DomainError
 
 PROTOBUF = "application/x-protobuf"

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
+from assay.core.capture.otlp import genai, openinference
+from assay.core.capture.otlp.readings import Reading, first
+from assay.core.capture.otlp.spans import STATUS_ERROR, Span
 from assay.core.capture.types import Fault, RawEvent, Unreadable
 from assay.core.events.types import EMBEDDING, GENERATION, SPAN, TRACE
-from assay.dialects.posthog.otlp import genai, openinference
-from assay.dialects.posthog.otlp.readings import Reading, first
-from assay.dialects.posthog.otlp.spans import STATUS_ERROR, Span
 
 _NAMESPACE = UUID("5f1c7f0e-2d43-5a86-9b1a-6d1b52a1c0de")
 _PERSONS = ("posthog.distinct_id", "user.id", "enduser.id", "langfuse.user.id")

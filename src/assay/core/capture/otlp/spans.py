@@ -16,8 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from assay.dialects.posthog.capture.decoding import parse
-from assay.dialects.posthog.capture.errors import UndecodableError
+from assay.core.capture.decoding import parse
+from assay.core.capture.errors import UndecodableError
 
 MAX_VALUE_DEPTH = 32
 STATUS_ERROR = 2
@@ -31,6 +31,7 @@ class SpanEvent:
 
     name: str
     attributes: Mapping[str, Any]
+    time_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,11 @@ class Span:
     events: Sequence[SpanEvent] = ()
     status_code: int = 0
     status_message: str = ""
+    kind: int = 0
+    """Of the standard's enum: 1 internal, 2 server, 3 client, 4 producer, 5 consumer."""
+    scope_version: str = ""
+    links: Sequence[Mapping[str, Any]] = ()
+    """Each with ``trace_id``, ``span_id`` and ``attributes``."""
 
 
 def read_protobuf(body: bytes) -> list[Span]:
@@ -66,7 +72,7 @@ def read_protobuf(body: bytes) -> list[Span]:
     except DecodeError as error:
         raise UndecodableError("The body is not a protobuf ExportTraceServiceRequest.") from error
     return [
-        _from_message(span, _attributes(resource.resource.attributes), scope.scope.name)
+        _from_message(span, _attributes(resource.resource.attributes), scope.scope.name, scope.scope.version)
         for resource in message.resource_spans
         for scope in resource.scope_spans
         for span in scope.spans
@@ -91,7 +97,7 @@ def read_json(body: bytes) -> list[Span]:
     return found
 
 
-def _from_message(span: trace_pb2.Span, resource: Mapping[str, Any], scope: str) -> Span:
+def _from_message(span: trace_pb2.Span, resource: Mapping[str, Any], scope: str, scope_version: str) -> Span:
     return Span(
         trace_id=_hexadecimal(span.trace_id.hex(), 32),
         span_id=_hexadecimal(span.span_id.hex(), 16),
@@ -102,9 +108,19 @@ def _from_message(span: trace_pb2.Span, resource: Mapping[str, Any], scope: str)
         attributes=_attributes(span.attributes),
         resource=resource,
         scope=scope,
-        events=[SpanEvent(event.name, _attributes(event.attributes)) for event in span.events],
+        events=[SpanEvent(event.name, _attributes(event.attributes), event.time_unix_nano) for event in span.events],
         status_code=span.status.code,
         status_message=span.status.message,
+        kind=span.kind,
+        scope_version=scope_version,
+        links=[
+            {
+                "trace_id": link.trace_id.hex(),
+                "span_id": link.span_id.hex(),
+                "attributes": _attributes(link.attributes),
+            }
+            for link in span.links
+        ],
     )
 
 

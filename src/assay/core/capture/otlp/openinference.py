@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from assay.core.capture.otlp.messages import as_list, mapping, structured, unflatten
+from assay.core.capture.otlp.readings import Reading, first, look_up
+from assay.core.capture.otlp.spans import Span
 from assay.core.events.types import EMBEDDING, GENERATION, SPAN
-from assay.dialects.posthog.otlp.messages import as_list, mapping, structured, unflatten
-from assay.dialects.posthog.otlp.readings import Reading, first, look_up
-from assay.dialects.posthog.otlp.spans import Span
 
 KIND = "openinference.span.kind"
 TABLE = {
