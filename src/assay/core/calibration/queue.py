@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.calibration import repository
 from assay.core.calibration.service import MAX_LABELLED
+from assay.core.calibration.types import SubjectKind
 from assay.core.projects.types import Principal
 from assay.core.runs.judgements import task_of_run
 from assay.scoring.agreement import krippendorff_alpha
@@ -64,7 +65,7 @@ async def next_unlabelled(
 
 async def measure_agreement(session: AsyncSession, principal: Principal, *, metric: str, threshold: float) -> Agreement:
     """How far the labels of samples agree, over at most ``MAX_LABELLED`` of them."""
-    labels = await repository.labels_of_samples(session, principal, metric=metric, limit=MAX_LABELLED)
+    labels = await repository.labels_of(session, principal, SubjectKind.SAMPLE, metric=metric, limit=MAX_LABELLED)
     units = [[value >= threshold for value in values] for values in labels.values()]
     shared = [unit for unit in units if len(unit) > 1]
     return Agreement(
