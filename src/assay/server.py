@@ -78,7 +78,7 @@ def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiSt
             lambda schedule_id: clock.id_of(AGENT_SCHEDULES.clock_name(schedule_id)),
         ),
         responses=response_tools(runtime),
-        gateway=runtime.gateway,
+        respond=runtime.gateway.respond_with,
         embed=runtime.gateway.embed,
         clock=ClockReadings(clock),
     )

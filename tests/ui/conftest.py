@@ -6,17 +6,50 @@ The browser is Debian's Chromium. Where none is found, what needs one is skipped
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
+import asyncpg
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
-from tests.dialects.conftest import live, live_database_url, tenants
+from sqlalchemy import make_url
 from tests.support.live import LiveServer
-from tests.support.tenants import Tenants
+from tests.support.tenants import Tenants, make_tenants
 from tests.ui.browser import BROWSERS, open_browser, sign_in
 from tests.ui.world import Builder, World, answer
 
-__all__ = ["live", "live_database_url", "tenants"]
+from assay.runtime import Addresses
+
+DATABASE = "live_ui"
+"""Not that of the dialects' server, which may run in the same session."""
+
+
+@pytest.fixture(scope="session")
+async def live_url(postgres_url: str, template_database: str) -> str:
+    """A database of the server's own, gone with the session's PostgreSQL."""
+    connection = await asyncpg.connect(postgres_url, ssl=False)
+    try:
+        await connection.execute(f"CREATE DATABASE {DATABASE} TEMPLATE {template_database} STRATEGY FILE_COPY")
+    finally:
+        await connection.close()
+    return make_url(postgres_url).set(database=DATABASE).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def live(live_url: str, temporal_address: str) -> Iterator[LiveServer]:
+    """The server. Its mock provider's behaviour is shared: put back what you change."""
+    with (
+        tempfile.TemporaryDirectory(prefix="assay-ui-") as folder,
+        LiveServer(Addresses(live_url, temporal_address), folder=Path(folder), task_queue=DATABASE) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tenants(live: LiveServer) -> Tenants:
+    """Keys of every kind."""
+    return live.call(make_tenants(live.runtime.sessions))
 
 
 @pytest.fixture(scope="session")

@@ -392,15 +392,15 @@ async def test_a_judge_is_tried_before_it_is_kept(traffic: Traffic, evals: Evals
             )
 
     tools = JudgeTools(evals.runtime.gateway.catalog, evals.runtime.secrets, None)
-    trials = await try_judge(evals.runtime.gateway, await prepared())
+    trials = await try_judge(evals.runtime.gateway.respond_with, await prepared())
     assert [trial.judgement.score for trial in trials if trial.judgement is not None] == [4] * 5
     assert {trial.event.uuid for trial in trials} <= {event.uuid for event in events}
     assert "How short is it?" in json.dumps(models.stats.last_body)
     models.behaviour.reply = lambda prompt, body: "no JSON at all"
-    trials = await try_judge(evals.runtime.gateway, await prepared())
+    trials = await try_judge(evals.runtime.gateway.respond_with, await prepared())
     assert all(trial.judgement is None and trial.error for trial in trials)
     models.behaviour.script = [(401, error_body("bad key", "invalid_api_key"))] * 5
-    trials = await try_judge(evals.runtime.gateway, await prepared())
+    trials = await try_judge(evals.runtime.gateway.respond_with, await prepared())
     assert all("bad key" in (trial.error or "") for trial in trials)
     with pytest.raises(DefinitionError, match="Say what the judge"):
         await prepared(prompt=" ")

@@ -38,7 +38,7 @@ from assay.dialects.edge.route import EdgeRoute
 from assay.dialects.edge.state import AgentTools, ApiState, session_of, state_of
 from assay.dialects.mka1.errors import describe_invalid, render_error
 from assay.gateway.catalog import Catalog
-from assay.gateway.types import EmbeddingReply
+from assay.gateway.types import EmbeddingReply, ModelReply
 from assay.kit.errors import ConflictError, DomainError
 from assay.outbound.client import GuardedClient
 from assay.outbound.policy import OutboundPolicy
@@ -145,6 +145,7 @@ async def http(
         webhooks=WebhookTools(OutboundPolicy.of([], []), None),
         agents=AgentTools(AgentPolicy(), ToolSealer(None), str),
         responses=ResponseTools(Catalog(()), OutboundPolicy(), ToolSealer(None), AgentPolicy()),
+        respond=_no_reply,
         embed=_no_embedding,
         judges=JudgeTools(Catalog(()), None),
         provider_keys=KeyTools(KeyChecker(GuardedClient(OutboundPolicy())), None),
@@ -154,6 +155,10 @@ async def http(
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
+
+
+async def _no_reply(*_: object) -> ModelReply:
+    raise AssertionError("no route of this test asks a model")
 
 
 async def _no_embedding(*_: object, **__: object) -> EmbeddingReply:

@@ -34,6 +34,7 @@ RUN = Run(
     result_file_id=new_id(),
     samples_file_id=None,
     metadata={"größe": "1"},
+    dataset_revisions={"org/set": "abc"},
     agent_name=None,
     agent_version=None,
     agent_effort=None,

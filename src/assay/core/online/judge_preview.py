@@ -6,7 +6,7 @@ The question, the material and the reading of the reply are those of judging for
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -22,14 +22,16 @@ from assay.core.events.types import GENERATION, EventQuery, StoredEvent
 from assay.core.online.judging import generation_parts, question_of
 from assay.core.online.preview import LOOKED_BACK
 from assay.core.projects.types import Principal, Scope
+from assay.gateway.entries import ResolvedModel
 from assay.gateway.errors import ProviderError, UnsupportedParameterError
-from assay.gateway.gateway import Gateway
-from assay.gateway.types import Generation, Message, ModelRequest, ModelRole
+from assay.gateway.types import Generation, Message, ModelReply, ModelRequest, ModelRole
 from assay.kit.clock import utc_now
 from assay.scoring.judge import Judgement, build_prompt, read_reply
 
 MAX_TRIALS = 5
 _CALL_SECONDS = 30.0
+
+Respond = Callable[[ResolvedModel, ModelRequest], Awaitable[ModelReply]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +99,14 @@ async def prepare_judge(
     return PreparedTrials(definition, access, page.events)
 
 
-async def try_judge(gateway: Gateway, prepared: PreparedTrials) -> list[JudgeTrial]:
-    """Ask the judge about each generation, all at once."""
+async def try_judge(respond: Respond, prepared: PreparedTrials) -> list[JudgeTrial]:
+    """Ask the judge about each generation, all at once, by a gateway's ``respond_with``."""
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_try(gateway, prepared, event)) for event in prepared.events]
+        tasks = [group.create_task(_try(respond, prepared, event)) for event in prepared.events]
     return [task.result() for task in tasks]
 
 
-async def _try(gateway: Gateway, prepared: PreparedTrials, event: StoredEvent) -> JudgeTrial:
+async def _try(respond: Respond, prepared: PreparedTrials, event: StoredEvent) -> JudgeTrial:
     question = question_of(prepared.definition)
     prompt = build_prompt(question, generation_parts(event.for_scoring()))
     request = ModelRequest(
@@ -114,7 +116,7 @@ async def _try(gateway: Gateway, prepared: PreparedTrials, event: StoredEvent) -
         role=ModelRole.JUDGE,
     )
     try:
-        reply = await gateway.respond_with(prepared.access.model, request)
+        reply = await respond(prepared.access.model, request)
     except (ProviderError, UnsupportedParameterError) as error:
         return JudgeTrial(event, None, error.message, None)
     cost = None if reply.cost_usd is None else Decimal(reply.cost_usd)

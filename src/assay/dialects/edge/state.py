@@ -22,8 +22,8 @@ from assay.core.schedules.types import ClockReader
 from assay.core.webhooks.types import WebhookTools
 from assay.db.engine import SessionFactory
 from assay.gateway.catalog import Catalog
-from assay.gateway.gateway import Gateway
-from assay.gateway.types import EmbeddingReply
+from assay.gateway.entries import ResolvedModel
+from assay.gateway.types import EmbeddingReply, ModelReply, ModelRequest
 from assay.sandbox.hog import HogSandbox
 
 
@@ -55,8 +55,8 @@ class ApiState:
     agents: AgentTools
     responses: ResponseTools
     """What responses are made with."""
-    gateway: Gateway
-    """Calls models, for what is tried before it is kept."""
+    respond: Callable[[ResolvedModel, ModelRequest], Awaitable[ModelReply]]
+    """Asks a model, for what is tried before it is kept."""
     embed: Callable[..., Awaitable[EmbeddingReply]]
     """Asks a model for vectors."""
     judges: JudgeTools

@@ -309,7 +309,7 @@ async def _try_judge(visit: Visit) -> list[TrialRow]:
         tools=visit.state.judges,
     )
     await give_back(visit.session)
-    return [_as_row(trial) for trial in await try_judge(visit.state.gateway, prepared)]
+    return [_as_row(trial) for trial in await try_judge(visit.state.respond, prepared)]
 
 
 def _as_row(trial: JudgeTrial) -> TrialRow:
