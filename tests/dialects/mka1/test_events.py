@@ -38,6 +38,7 @@ RUN = Run(
     agent_name=None,
     agent_version=None,
     agent_effort=None,
+    estimate_usd=None,
     cost_usd=Decimal("0.1234567890"),
     tokens=TokenCounts(1, 2, None, 0),
     execution=2,
