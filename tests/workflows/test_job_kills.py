@@ -105,7 +105,8 @@ async def moments_of(jobs: Jobs, made: Mapping[str, UUID], *, more: bool) -> lis
     moments = {
         "inference": [f"step/JOB/answer/{before}/9", "outputs/JOB", "completed/JOB"],
         "uploaded_outputs_setup": ["step/JOB/target", "outputs/JOB", "completed/JOB"],
-        "agent_code": [f"step/JOB/answer/{code}/9/call/1", f"step/JOB/answer/{code}/20", "outputs/JOB"],
+        # All of its cases run at once, in any order, so both moments are of one case.
+        "agent_code": [f"step/JOB/answer/{code}/9/call/1", f"step/JOB/answer/{code}/9", "outputs/JOB"],
         "judge_scoring": ["step/JOB/judge/output/9/0", f"scores/{dataset}", "iteration/JOB/0", "completed/JOB"],
         "model_backtesting": [
             f"step/JOB/answer/{strong}/9",
