@@ -35,7 +35,7 @@ async def serving(addresses: Addresses, home: AssayHome) -> AsyncGenerator[None]
         async def open_state() -> AsyncGenerator[ApiState]:
             yield api_state(runtime, wake_dispatcher=dispatcher.wake)
 
-        server = uvicorn.Server(uvicorn.Config(create_app(open_state), port=0, log_level="warning"))
+        server = uvicorn.Server(uvicorn.Config(create_app(open_state), port=0, log_config=None))
         serve = asyncio.create_task(server.serve())
         await eventually(lambda: server.started)
         port = server.servers[0].sockets[0].getsockname()[1]

@@ -31,7 +31,7 @@ async def mcp_server() -> AsyncGenerator[McpAt]:
     listening.bind(("127.0.0.1", 0))
     at = McpAt(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp")
     app = _server(at).streamable_http_app(stateless_http=True)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
     task = asyncio.ensure_future(server.serve(sockets=[listening]))
     try:
         while not server.started:

@@ -63,7 +63,6 @@ def test_every_error_has_an_answer(error: type[DomainError]) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
         ("GET", "/api", 404),
         ("GET", "/api/v1/llm/evals", 404),
         ("POST", "/api/v1/llm/evals/suites/x/unknown", 404),
