@@ -76,3 +76,15 @@ def provider_url(live: LiveServer) -> str:
 def stranger(connect: Connect, tenants: Tenants) -> Caller:
     """May do everything in another project of the same organization."""
     return connect(tenants.other_project)
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def _no_evaluator_outlives_its_file(live: LiveServer, tenants: Tenants) -> AsyncIterator[None]:
+    """An enabled one would judge the events of every file that follows."""
+    yield
+    headers = {"Authorization": f"Bearer {tenants.all_scopes}"}
+    async with httpx.AsyncClient(base_url=live.url, headers=headers, verify=False, timeout=30.0) as http:
+        evaluations = "/api/environments/@current/evaluations/"
+        for found in (await http.get(evaluations, params={"enabled": "true", "limit": "1000"})).json()["results"]:
+            disabled = await http.patch(f"{evaluations}{found['id']}/", json={"enabled": False})
+            assert disabled.status_code == 200, disabled.text
