@@ -18,6 +18,7 @@ from sqlalchemy import text
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assay.core.accounts.tokens import TokenSigner
 from assay.core.agents.sealing import ToolSealer
 from assay.core.evaluators.access import JudgeTools
 from assay.core.evaluators.checking import KeyChecker
@@ -25,7 +26,7 @@ from assay.core.evaluators.keys import KeyTools
 from assay.core.imports.history.jobs import HistoryImporter
 from assay.core.projects.authentication import Authenticator
 from assay.core.webhooks.types import WebhookTools
-from assay.dialects.edge.state import AgentTools, ApiState
+from assay.dialects.edge.state import AccountTools, AgentTools, ApiState
 from assay.dialects.mka1 import app as mka1
 from assay.dialects.mka1 import openapi
 from assay.dialects.mka1.errors import envelope
@@ -58,6 +59,10 @@ def api_state(runtime: Runtime, *, wake_dispatcher: Callable[[], None]) -> ApiSt
     return ApiState(
         sessions=runtime.sessions,
         authenticator=Authenticator(),
+        accounts=AccountTools(
+            TokenSigner(None if runtime.secrets is None else runtime.secrets.signing_key),
+            registration=settings.accounts.registration,
+        ),
         files=runtime.files,
         max_file_bytes=settings.files.max_bytes,
         catalog=runtime.gateway.catalog,

@@ -118,6 +118,17 @@ class AgentSettings(BaseSettings):
     max_depth: int = Field(default=5, ge=0, le=20, description="How deep agents may call agents.")
 
 
+class AccountSettings(BaseSettings):
+    """People with passwords."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_ACCOUNTS_", frozen=True)
+
+    registration: bool = Field(
+        default=False,
+        description="Whether whoever reaches the server may register, with an organization of their own.",
+    )
+
+
 class OnlineSettings(BaseSettings):
     """Judging of production traffic as it arrives."""
 
@@ -204,6 +215,7 @@ class Settings(BaseModel):
     outbound: OutboundSettings = Field(default_factory=OutboundSettings)
     agents: AgentSettings = Field(default_factory=AgentSettings)
     online: OnlineSettings = Field(default_factory=OnlineSettings)
+    accounts: AccountSettings = Field(default_factory=AccountSettings)
 
 
 def load_settings() -> Settings:

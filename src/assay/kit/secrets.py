@@ -32,7 +32,7 @@ class SecretKeyError(InvalidError):
 class SecretBox:
     """Encrypts short secrets for storage and opens them again."""
 
-    __slots__ = ("_fernet",)
+    __slots__ = ("_fernet", "signing_key")
 
     def __init__(self, key: str) -> None:
         """Derive the encryption key.
@@ -48,8 +48,9 @@ class SecretBox:
                 f"ASSAY_SECRET_KEY has {len(key)} characters; use at least {MINIMUM_KEY_LENGTH} random ones.",
                 param="ASSAY_SECRET_KEY",
             )
-        derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"assay/stored-secrets/1").derive(key.encode())
-        self._fernet = Fernet(base64.urlsafe_b64encode(derived))
+        self._fernet = Fernet(base64.urlsafe_b64encode(_derive(key, b"assay/stored-secrets/1")))
+        self.signing_key = _derive(key, b"assay/account-tokens/1")
+        """32 bytes that sign the tokens of local accounts."""
 
     def encrypt(self, secret: str) -> bytes:
         """An authenticated token of the secret; two calls give two different tokens."""
@@ -69,6 +70,10 @@ class SecretBox:
                 "was saved. Restore that key, or save the secret again.",
                 param="ASSAY_SECRET_KEY",
             ) from exc
+
+
+def _derive(key: str, purpose: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(key.encode())
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:

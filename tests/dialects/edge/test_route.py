@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.accounts.tokens import TokenSigner
 from assay.core.agents.sealing import ToolSealer
 from assay.core.agents.types import AgentPolicy
 from assay.core.evaluators.access import JudgeTools
@@ -35,7 +36,7 @@ from assay.core.webhooks.types import WebhookTools
 from assay.db.engine import SessionFactory
 from assay.db.session import after_commit, transaction
 from assay.dialects.edge.route import EdgeRoute
-from assay.dialects.edge.state import AgentTools, ApiState, session_of, state_of
+from assay.dialects.edge.state import AccountTools, AgentTools, ApiState, session_of, state_of
 from assay.dialects.mka1.errors import describe_invalid, render_error
 from assay.gateway.catalog import Catalog
 from assay.gateway.types import EmbeddingReply, ModelReply
@@ -137,6 +138,7 @@ async def http(
     app.state.api = ApiState(
         sessions=sessions,
         authenticator=Authenticator(),
+        accounts=AccountTools(TokenSigner(None), registration=False),
         files=open_file_store(None, folder=tmp_path),
         max_file_bytes=1,
         catalog=Catalog(()),

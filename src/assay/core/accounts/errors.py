@@ -32,6 +32,18 @@ class WrongPasswordError(InvalidError):
         super().__init__("This is not your present password.", param="current")
 
 
+class RegistrationClosedError(ForbiddenError):
+    """Nobody may register here."""
+
+    code = "registration_closed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Registration is closed on this server. An admin can add you under Settings, Members; "
+            "ASSAY_ACCOUNTS_REGISTRATION=true opens it to everybody."
+        )
+
+
 class KeySessionError(ForbiddenError):
     """What only a person who signed in with a password may do."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-MIN_LENGTH = 10
+MIN_LENGTH = 8
 MAX_LENGTH = 256
 
 

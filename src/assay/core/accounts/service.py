@@ -18,10 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from assay.core.accounts.errors import KeySessionError, NoSessionError, WeakPasswordError, WrongPasswordError
 from assay.core.accounts.models import PasswordRow, SessionRow
 from assay.core.accounts.passwords import MAX_LENGTH, MIN_LENGTH, hash_password, matches
-from assay.core.accounts.types import NewSession, Refusal, Visitor
+from assay.core.accounts.types import Account, NewSession, Refusal, Visitor
 from assay.core.projects import members
 from assay.core.projects.errors import InvalidCredentialsError, ProjectNotFoundError
-from assay.core.projects.service import authenticate, get_user
+from assay.core.projects.service import authenticate, create_organization, get_user
 from assay.core.projects.types import Member, Principal, Project, Role
 from assay.kit.clock import utc_now
 
@@ -46,7 +46,15 @@ async def sign_in_with_key(session: AsyncSession, token: str) -> NewSession:
 
 
 async def sign_in_with_password(session: AsyncSession, *, email: str, password: str) -> NewSession | Refusal:
-    """Begin a session of a local account, in its first project. The transaction must commit either way.
+    """Begin a session of a local account, in its first project. The transaction must commit either way."""
+    found = await check_account(session, email=email, password=password)
+    if isinstance(found, Refusal):
+        return found
+    return await _begin(session, user_id=found.user_id, project_id=found.project_ids[0], key_id=None)
+
+
+async def check_account(session: AsyncSession, *, email: str, password: str) -> Account | Refusal:
+    """The active account with this password. The transaction must commit either way.
 
     A refusal counts: after ``FREE_FAILURES`` in a row each further one locks the account for twice as long, from a
     second up to ``MAX_LOCK``.
@@ -67,7 +75,7 @@ async def sign_in_with_password(session: AsyncSession, *, email: str, password: 
     projects = await members.list_projects_of(session, stored.user_id)
     if not projects:
         return Refusal.WRONG
-    return await _begin(session, user_id=stored.user_id, project_id=projects[0].id, key_id=None)
+    return Account(stored.user_id, tuple(project.id for project in projects))
 
 
 async def find_visitor(session: AsyncSession, token: str) -> Visitor:
@@ -176,6 +184,23 @@ async def add_account(
     member = await members.add_member(session, principal, name=name, email=email, role=role)
     await _store_password(session, member.id, password)
     return member
+
+
+async def register(session: AsyncSession, *, email: str, password: str) -> Account:
+    """Add a person with an organization and a project of their own.
+
+    Raises:
+        WeakPasswordError, InvalidEmailError, MemberExistsError: As they say.
+    """
+    _check_password(password)
+    address = members.check_email(email)
+    await members.refuse_taken(session, address)
+    name = address.partition("@")[0]
+    made = await create_organization(session, name=name, owner_name=name, owner_email=address, with_key=False)
+    user_id = await members.find_user_by_email(session, address)
+    assert user_id is not None
+    await _store_password(session, user_id, password)
+    return Account(user_id, (made.project_id,))
 
 
 def csrf_token(token: str) -> str:

@@ -18,6 +18,21 @@ class Refusal(StrEnum):
     LOCKED = "locked"
 
 
+class Account(NamedTuple):
+    """A person with a password."""
+
+    user_id: UUID
+    project_ids: tuple[UUID, ...]
+    """All that they may see, oldest first; at least one."""
+
+
+class TokenPair(NamedTuple):
+    """What an API client signs in with. Neither is stored."""
+
+    access: str
+    refresh: str
+
+
 class NewSession(NamedTuple):
     """A session, with what the cookie is to hold. It is stored nowhere."""
 

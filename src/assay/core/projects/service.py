@@ -113,10 +113,20 @@ async def create_organization(
     owner_name: str = "Owner",
     owner_email: str | None = None,
     api_key: str | None = None,
+    with_key: bool = True,
 ) -> Credentials:
     """Make an organization with one project, an owner, and a key that may do everything in the project.
 
-    For operators: no caller of an API belongs to an organization that does not exist yet.
+    For operators, and for people who register: no caller belongs to an organization that does not exist yet.
+
+    Args:
+        session: A session inside a transaction.
+        name: Of the organization.
+        project_name: Of its first project.
+        owner_name: Of its owner.
+        owner_email: By which the owner signs in.
+        api_key: Preset for the key.
+        with_key: Whether to make a key; an owner with a password needs none.
 
     Raises:
         InvalidNameError: A name is blank, too long or holds NUL.
@@ -127,6 +137,8 @@ async def create_organization(
     await session.flush()
     session.add(MembershipRow(organization_id=organization.id, user_id=owner.id, role=Role.OWNER))
     project = await _add_project(session, organization.id, name=project_name)
+    if not with_key:
+        return _credentials(project, None)
     token = await _add_full_key(session, project, user_id=owner.id, name="Default", token=api_key)
     return _credentials(project, token)
 

@@ -74,7 +74,8 @@ def identify(principal: Principal, *, method: str, target: str, body: bytes, key
     if key is not None and not 1 <= len(key) <= MAX_KEY_LENGTH:
         raise IdempotencyKeyError(f"`Idempotency-Key` must have 1 to {MAX_KEY_LENGTH} characters.")
     body_digest = hashlib.sha256(body).digest()
-    caller = f"{principal.project_id}\n{principal.key_id}\n{principal.on_behalf_of or ''}\n{method}\n{target}\n"
+    who = f"{principal.project_id}\n{principal.key_id or principal.user_id}\n{principal.on_behalf_of or ''}"
+    caller = f"{who}\n{method}\n{target}\n"
     last = f"key\n{key}".encode() if key is not None else b"body\n" + body_digest
     return RequestIdentity(hashlib.sha256(caller.encode() + last).digest(), body_digest, keyed=key is not None)
 

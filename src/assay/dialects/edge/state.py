@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.accounts.tokens import TokenSigner
 from assay.core.agents.sealing import ToolSealer
 from assay.core.agents.types import AgentPolicy
 from assay.core.evaluators.access import JudgeTools
@@ -38,11 +39,21 @@ class AgentTools:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountTools:
+    """What signing in with a password needs."""
+
+    signer: TokenSigner
+    registration: bool
+    """Whether anybody may register."""
+
+
+@dataclass(frozen=True, slots=True)
 class ApiState:
     """Resources of the API process."""
 
     sessions: SessionFactory
     authenticator: Authenticator
+    accounts: AccountTools
     files: FileStore
     max_file_bytes: int
     """Largest upload."""

@@ -7,7 +7,7 @@ import re
 from fastapi import APIRouter
 
 from assay.dialects.overmind.route import Resource
-from assay.dialects.overmind.routes import datasets, jobs, otlp, projects, targets, traces
+from assay.dialects.overmind.routes import accounts, datasets, jobs, otlp, projects, targets, traces
 
 _OWN = re.compile(
     r"/api/(agents|auth|datasets|docs|job-iterations|jobs|prompts|schema|spans|suggestions|traces)(/|$)"
@@ -30,6 +30,8 @@ def resources() -> list[Resource]:
         otlp.exports,
         projects.projects,
         projects.auth,
+        accounts.memberships,
+        accounts.signing,
     ]
 
 

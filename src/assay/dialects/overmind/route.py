@@ -20,9 +20,11 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.routing import Route
 
+from assay.core.accounts import tokens
+from assay.core.projects.errors import InvalidCredentialsError
 from assay.core.projects.types import Principal, Scope
 from assay.dialects.edge.access import caller_with
-from assay.dialects.edge.bodies import MAX_JSON_DEPTH, parse_json
+from assay.dialects.edge.bodies import MAX_JSON_DEPTH, bounded, check_length, check_query, parse_json
 from assay.dialects.edge.route import EdgeRoute
 from assay.dialects.edge.state import ApiState, session_of, state_of
 from assay.dialects.overmind.errors import (
@@ -40,6 +42,8 @@ from assay.kit.storable import find_unstorable, render_path
 PREFIX = "/api"
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Reports and programs of a mebibyte each, several in one job (O§5.5)."""
+MAX_OPEN_BODY_BYTES = 64 * 1024
+"""Of somebody whom nobody knows yet."""
 
 _BEARER = HTTPBearer(auto_error=False, description="An API key, or the access token of a user.")
 _API_KEY = APIKeyHeader(name="X-Api-Key", auto_error=False, description="An API key.")
@@ -77,8 +81,14 @@ class OvermindRoute(EdgeRoute):
     """Keys in two headers, faults by field, and bodies as large as programs."""
 
     async def identify_caller(self, request: Request, session: AsyncSession) -> Principal:
-        """The principal of the key."""
-        return await state_of(request).authenticator.authenticate(session, key_of(request))
+        """The principal of the key, or of the access token if no key reads so."""
+        state, credential = state_of(request), key_of(request)
+        try:
+            return await state.authenticator.authenticate(session, credential)
+        except InvalidCredentialsError:
+            if credential.count(".") != 2:
+                raise
+        return await tokens.authenticate(session, state.accounts.signer, credential, project_id=_project_of(request))
 
     def render_error(self, error: DomainError) -> Response:
         """The dialect's form."""
@@ -105,6 +115,32 @@ class OvermindRoute(EdgeRoute):
             faults.setdefault(name if name.isprintable() else NO_FIELD, []).append(f"{render_path(path)}: {reason}.")
         if faults:
             raise FieldErrors(faults)
+
+
+class OpenRoute(OvermindRoute):
+    """Signing in: nobody is known yet. Handlers open their own transactions, for a wrong password is counted."""
+
+    async def identify_caller(self, request: Request, session: AsyncSession) -> Principal:
+        """Never called."""
+        raise AssertionError("an open route asked who calls")
+
+    async def _handle(self, request: Request, inner: Callable[[Request], Coroutine[Any, Any, Response]]) -> Response:
+        check_query(request)
+        check_length(request, MAX_OPEN_BODY_BYTES)
+        request = Request(request.scope, bounded(request.receive, MAX_OPEN_BODY_BYTES))
+        if body := await request.body():
+            self.check_body(body)
+        return await inner(request)
+
+
+def _project_of(request: Request) -> UUID | None:
+    given = request.headers.get("x-project-id")
+    if given is None:
+        return None
+    try:
+        return UUID(given)
+    except ValueError:
+        raise FieldErrors.of("X-Project-Id", "Must be a valid UUID.") from None
 
 
 def _parse_leniently(body: bytes) -> Any:
@@ -152,9 +188,12 @@ def read_id(text: str) -> UUID:
 class Resource:
     """A router whose paths end in a slash."""
 
-    def __init__(self, *, tag: str) -> None:
-        self.router = APIRouter(
-            tags=[tag], route_class=OvermindRoute, dependencies=[Security(_BEARER), Security(_API_KEY)]
+    def __init__(self, *, tag: str, is_open: bool = False) -> None:
+        known = [Security(_BEARER), Security(_API_KEY)]
+        self.router = (
+            APIRouter(tags=[tag], route_class=OpenRoute)
+            if is_open
+            else APIRouter(tags=[tag], route_class=OvermindRoute, dependencies=known)
         )
         self.inputs: set[type[BaseModel]] = set()
         self._paths: set[str] = set()

@@ -119,9 +119,11 @@ class TextFaultError(ManifestError):
 
 def write_manifest_text(manifest: Any) -> str:
     """A manifest as YAML, its keys in the order in which people write them, its long texts as blocks."""
-    return yaml.dump(
+    # Typed loosely, as some releases of the library's stubs leave the dumper's type out.
+    text: str = cast("Any", yaml).dump(
         _ordered(manifest), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False
     )
+    return text
 
 
 class _Dumper(yaml.SafeDumper):

@@ -1,6 +1,7 @@
 """The key's project, API keys, and who is calling (O§2.5, O§2.8).
 
-A key belongs to one project, so that is the only one there is to be seen.
+A key belongs to one project, so that is the only one there is to be seen. A person who signed in with a password sees
+all of theirs.
 """
 
 from __future__ import annotations
@@ -8,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from assay.core.accounts.tokens import in_project
 from assay.core.jobs.errors import ProjectMismatchError
-from assay.core.projects import profiles, service, types
+from assay.core.projects import members, profiles, service, types
 from assay.core.projects.tokens import JOBS_KEY_PREFIX
 from assay.core.projects.types import Principal, Scope
+from assay.db.listing import ListQuery, SortBy
 from assay.dialects.edge.access import caller_with
 from assay.dialects.overmind.people import load_numbers
 from assay.dialects.overmind.query import Filters, read_query, read_slice, render_page, text_of
@@ -58,28 +62,32 @@ class ProjectCreationError(ForbiddenError):
 
 
 async def list_projects(request: Request, session: Session, principal: ProjectReader) -> Any:
-    """The key's project, if it matches."""
+    """The caller's projects that match."""
     part, query = read_slice(request), read_query(request, FILTERS)
-    project = await service.get_project(session, principal)
-    texts = f"{project.name} {project.slug} {project.description}".lower()
-    named: Mapping[str, str] = {"name": project.name, "slug": project.slug}
-    matches = all(named[field] == value for field, _, value in query.filters) and all(
-        term.lower() in texts for term in query.terms
-    )
-    found = [await _render(session, principal, project)] if matches else []
-    return render_page(request, part, len(found), found[part.offset : part.offset + part.limit])
+    found = [project for project in await _projects_of(session, principal) if _matches(project, query)]
+    for field, descending in reversed(query.order or (SortBy("name"),)):
+        found.sort(key=lambda project: getattr(project, field), reverse=descending)
+    shown = [
+        await _render(session, await reach(session, principal, project.id), project)
+        for project in found[part.offset : part.offset + part.limit]
+    ]
+    return render_page(request, part, len(found), shown)
 
 
 async def create_project(request: Request, session: Session, principal: ProjectWriter) -> Project:
-    """Refused: keys are of one project."""
-    parse(ProjectInput, await read_body(request))
-    raise ProjectCreationError
+    """Make a project of the caller's organization. Refused to keys, which are of one project."""
+    wire = parse(ProjectInput, await read_body(request))
+    if not _is_person(principal):
+        raise ProjectCreationError
+    made = await service.create_project(session, principal, name=wire.name)
+    there = await reach(session, principal, made.id)
+    return await _render(session, there, await profiles.update_project(session, there, sent(wire)))
 
 
 async def get_project(row_id: str, session: Session, principal: ProjectReader) -> Project:
-    """The key's project."""
-    project = await service.get_project(session, principal, project=read_id(row_id))
-    return await _render(session, principal, project)
+    """A project of the caller."""
+    there = await reach(session, principal, read_id(row_id))
+    return await _render(session, there, await service.get_project(session, there))
 
 
 async def patch_project(row_id: str, request: Request, session: Session, principal: ProjectWriter) -> Project:
@@ -93,9 +101,8 @@ async def put_project(row_id: str, request: Request, session: Session, principal
 
 
 async def delete_project(row_id: str, session: Session, principal: ProjectWriter) -> Response:
-    """Delete the key's project, and with it the key."""
-    await service.get_project(session, principal, project=read_id(row_id))
-    await profiles.delete_project(session, principal)
+    """Delete a project, and with it its keys."""
+    await profiles.delete_project(session, await reach(session, principal, read_id(row_id)))
     return Response(status_code=204)
 
 
@@ -144,13 +151,43 @@ async def get_me(session: Session, principal: JobReader) -> Me:
     return Me.model_construct(id=user.number, email=user.email or "", email_verified=False)
 
 
+async def reach(session: AsyncSession, principal: Principal, project_id: UUID) -> Principal:
+    """The caller in the project that a path names: a key only in its own, a person in any of theirs.
+
+    Raises:
+        ProjectNotFoundError, ProjectForbiddenError: It is none of the caller's.
+    """
+    if _is_person(principal):
+        return await in_project(session, principal, project_id)
+    await service.get_project(session, principal, project=project_id)
+    return principal
+
+
+def _is_person(principal: Principal) -> bool:
+    return principal.key_id is None and principal.user_id is not None
+
+
+async def _projects_of(session: AsyncSession, principal: Principal) -> list[types.Project]:
+    if _is_person(principal) and principal.user_id is not None:
+        return list(await members.list_projects_of(session, principal.user_id))
+    return [await service.get_project(session, principal)]
+
+
+def _matches(project: types.Project, query: ListQuery) -> bool:
+    texts = f"{project.name} {project.slug} {project.description}".lower()
+    named: Mapping[str, str] = {"name": project.name, "slug": project.slug}
+    return all(named[field] == value for field, _, value in query.filters) and all(
+        term.lower() in texts for term in query.terms
+    )
+
+
 async def _change(
     row_id: str, request: Request, session: AsyncSession, principal: Principal, model: type[ProjectInput]
 ) -> Project:
-    await service.get_project(session, principal, project=read_id(row_id))
+    there = await reach(session, principal, read_id(row_id))
     wire = parse(model, await read_body(request))
     session.expire_all()
-    return await _render(session, principal, await profiles.update_project(session, principal, sent(wire)))
+    return await _render(session, there, await profiles.update_project(session, there, sent(wire)))
 
 
 async def _render(session: AsyncSession, principal: Principal, project: types.Project) -> Project:
