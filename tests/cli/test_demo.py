@@ -61,7 +61,11 @@ def check_document(document: dict[str, Any]) -> None:
     for task in ("tickets", "questions"):
         strong, weak, limited = (results[task, model]["value"] for model in SIMULATED_MODELS)
         assert weak < limited < strong
-    assert [comparison["leader"] for comparison in document["comparisons"]] == ["simulator/strong"] * 2
+    for comparison in document["comparisons"]:
+        assert (comparison["leader"], comparison["runner_up"]) == ("simulator/strong", "simulator/limited")
+        assert comparison["verdict"] == "better"
+        assert 0 < comparison["low"] < comparison["difference"] < comparison["high"]
+        assert comparison["p"] < 0.05
 
 
 def test_data_is_ample_and_no_row_is_there_twice() -> None:

@@ -1,4 +1,4 @@
-"""Rows, comparisons and thresholds from a run's metrics."""
+"""Rows and thresholds from a run's metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from assay.cli.evaluation.summary import (
     Interval,
     Threshold,
     ThresholdError,
-    compare,
     missed_thresholds,
     parse_threshold,
     result_rows,
@@ -70,45 +69,6 @@ def test_row_carries_counts_interval_and_cost() -> None:
 
 def test_run_without_metrics_has_no_rows() -> None:
     assert result_rows({"models": ["m"], "metrics": None}, manifest()) == []
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "overlap", "words"),
-    [
-        pytest.param(interval(0.7, 0.9), interval(0.5, 0.7), True, "overlap: not decided", id="touching"),
-        pytest.param(interval(0.71, 0.9), interval(0.5, 0.7), False, "do not overlap", id="apart"),
-        pytest.param(interval(None, None), interval(0.5, 0.7), None, "no intervals", id="unknown"),
-    ],
-)
-def test_comparison(first: dict[str, Any], second: dict[str, Any], overlap: bool | None, words: str) -> None:
-    rows = result_rows(
-        run_of(
-            low=result({"f1": 0.6}, {"f1": second}), high=result({"f1": 0.8}, {"f1": first}), none=result({"f1": None})
-        ),
-        manifest(),
-    )
-    (comparison,) = compare(rows)
-    assert (comparison.leader, comparison.runner_up, comparison.intervals_overlap) == ("high", "low", overlap)
-    assert words in comparison.sentence
-
-
-def test_lower_may_be_better() -> None:
-    rows = result_rows(
-        run_of(a=result({"wer": 0.3}), b=result({"wer": 0.1})),
-        manifest(metrics=[{"id": "wer", "higher_is_better": False}]),
-    )
-    assert compare(rows)[0].leader == "b"
-
-
-def test_equal_values_are_level() -> None:
-    assert (
-        "are level"
-        in compare(result_rows(run_of(a=result({"f1": 0.5}), b=result({"f1": 0.5})), manifest()))[0].sentence
-    )
-
-
-def test_one_model_is_not_compared() -> None:
-    assert compare(result_rows(run_of(a=result({"f1": 0.5})), manifest())) == []
 
 
 def test_thresholds() -> None:

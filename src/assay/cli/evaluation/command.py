@@ -13,7 +13,7 @@ import orjson
 import typer
 
 from assay.cli.console import ExitCode, print_error, print_json, run
-from assay.cli.evaluation import report, summary
+from assay.cli.evaluation import report, standings, summary
 from assay.cli.evaluation.client import ApiClient, Json
 from assay.cli.evaluation.follow import RunInterruptedError, follow_run
 from assay.cli.evaluation.progress import open_display
@@ -87,10 +87,11 @@ async def conclude(
     saved = [] if output is None else await report.save_artifacts(client, run["id"], output)
     completed = run["status"] == "completed"
     missed = summary.missed_thresholds(run, thresholds) if completed else []
+    found = await standings.find_standings(client, run["id"], rows) if completed else []
     if as_json:
-        print_json(report.report_json(run, rows, base_url=client.base_url, missed=missed))
+        print_json(report.report_json(run, rows, found, base_url=client.base_url, missed=missed))
     elif completed:
-        report.print_results(rows)
+        report.print_results(rows, found)
         for path in saved:
             typer.echo(f"Saved {path}")
     for sentence in missed:

@@ -13,25 +13,28 @@ import typer
 from assay.cli.console import print_table
 from assay.cli.evaluation.client import ApiClient, Json
 from assay.cli.evaluation.progress import format_cost
-from assay.cli.evaluation.summary import ResultRow, compare
+from assay.cli.evaluation.standings import Standing
+from assay.cli.evaluation.summary import ResultRow
 
 _SHOWN_FAULTS = 3
 _LAST_COLUMNS = ("95 % interval", "n", "failed", "tokens in/out", "cost")
 
 
-def report_json(run: Json, rows: Sequence[ResultRow], *, base_url: str, missed: Sequence[str]) -> Json:
+def report_json(
+    run: Json, rows: Sequence[ResultRow], standings: Sequence[Standing], *, base_url: str, missed: Sequence[str]
+) -> Json:
     """The result as one document."""
     return {
         "run": run,
         "server": base_url,
         "results": [asdict(row) for row in rows],
-        "comparisons": [asdict(comparison) for comparison in compare(rows)],
+        "comparisons": [asdict(standing) for standing in standings],
         "missed_thresholds": list(missed),
     }
 
 
-def print_results(rows: Sequence[ResultRow]) -> None:
-    """Print a table for each task, and a sentence for each comparison."""
+def print_results(rows: Sequence[ResultRow], standings: Sequence[Standing]) -> None:
+    """Print a table for each task, and a sentence for each standing."""
     for task_id in dict.fromkeys(row.task_id for row in rows):
         of_task = [row for row in rows if row.task_id == task_id]
         typer.echo()
@@ -43,8 +46,8 @@ def print_results(rows: Sequence[ResultRow]) -> None:
     for row in rows:
         if row.unscored:
             typer.echo(f"{row.task_id}, {row.model}: {row.unscored} answers could not be scored.")
-    for comparison in compare(rows):
-        typer.echo(comparison.sentence)
+    for standing in standings:
+        typer.echo(standing.sentence)
 
 
 def _cells(row: ResultRow) -> tuple[str, ...]:

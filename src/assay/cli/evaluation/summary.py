@@ -1,4 +1,4 @@
-"""A run's metrics as rows, in sentences, and against thresholds.
+"""A run's metrics as rows, and against thresholds.
 
 Each task has one main metric: the first that its manifest declares, else the grader's, else the one usual for its type.
 """
@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from assay.cli.evaluation.client import Json
 from assay.kit.errors import InvalidError
+from assay.scoring.directions import LOWER_IS_BETTER
 
 _USUAL_METRICS = {
     "classification": "accuracy",
@@ -29,8 +30,6 @@ _MAIN_METRICS_BY_KIND = {
     "retrieval": "ndcg_at_10",
     "reranking": "map",
 }
-_LOWER_IS_BETTER = frozenset({"wer", "cer", "corpus_wer", "corpus_cer"})
-"""Of the built-in metrics; a task may state another direction."""
 
 
 class ThresholdError(InvalidError):
@@ -47,10 +46,6 @@ class Interval:
     high: float
     level: float
     method: str
-
-    def overlaps(self, other: Interval) -> bool:
-        """Whether the two have a point in common."""
-        return self.low <= other.high and other.low <= self.high
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +67,6 @@ class ResultRow:
     input_tokens: int | None
     output_tokens: int | None
     cost_usd: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The two best models of a task."""
-
-    task_id: str
-    metric: str
-    leader: str
-    runner_up: str
-    intervals_overlap: bool | None
-    """None when one of them has no interval."""
-    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +98,7 @@ def _row(task: Json, model: str, result: Json) -> ResultRow:
         task_id=task["id"],
         model=model,
         metric=metric,
-        higher_is_better=declared.get(metric or "", {}).get("higher_is_better", metric not in _LOWER_IS_BETTER),
+        higher_is_better=declared.get(metric or "", {}).get("higher_is_better", metric not in LOWER_IS_BETTER),
         value=None if metric is None else result["metrics"][metric],
         interval=_interval(interval),
         n=interval.get("n", counts["scored"]),
@@ -146,44 +128,6 @@ def _interval(described: Json) -> Interval | None:
     if described.get("low") is None or described.get("high") is None:
         return None
     return Interval(described["low"], described["high"], described["level"], described["method"])
-
-
-def compare(rows: Sequence[ResultRow]) -> list[Comparison]:
-    """For each task with two models or more, who is ahead of whom, and whether their intervals overlap."""
-    tasks = dict.fromkeys(row.task_id for row in rows)
-    groups = ([row for row in rows if row.task_id == task and row.value is not None] for task in tasks)
-    return [_compare(group) for group in groups if len(group) > 1]
-
-
-def _compare(rows: list[ResultRow]) -> Comparison:
-    def goodness(row: ResultRow) -> float:
-        value = row.value or 0.0
-        return value if row.higher_is_better else -value
-
-    first, second = sorted(rows, key=goodness, reverse=True)[:2]
-    overlap = None
-    if first.interval is not None and second.interval is not None:
-        overlap = first.interval.overlaps(second.interval)
-    return Comparison(
-        task_id=first.task_id,
-        metric=first.metric or "",
-        leader=first.model,
-        runner_up=second.model,
-        intervals_overlap=overlap,
-        sentence=_sentence(first, second, overlap),
-    )
-
-
-def _sentence(first: ResultRow, second: ResultRow, overlap: bool | None) -> str:
-    values = f"{first.metric} {first.value:.3f} to {second.value:.3f}"
-    if first.value == second.value:
-        return f"{first.task_id}: {first.model} and {second.model} are level ({values})."
-    verdict = {
-        True: "Their intervals overlap: not decided.",
-        False: "Their intervals do not overlap.",
-        None: "There are no intervals to compare: not decided.",
-    }[overlap]
-    return f"{first.task_id}: {first.model} is ahead of {second.model} ({values}). {verdict}"
 
 
 def parse_threshold(text: str) -> Threshold:

@@ -22,7 +22,7 @@ from assay.core.runs.models import RunRow
 from assay.core.runs.service import get_run_row
 from assay.core.runs.types import RunStatus
 from assay.core.suites.manifest import Task, parse_manifest
-from assay.core.suites.scorings import main_sample_metric
+from assay.core.suites.scorings import is_higher_better, main_sample_metric
 from assay.core.suites.service import get_suite_version
 from assay.db.paging import Page
 from assay.scoring.comparing import AdjustedComparison, PairedScores, compare_all
@@ -296,8 +296,7 @@ def _metric(loaded: _Loaded, task_id: str, wanted: str | None) -> tuple[str, boo
     metric = wanted if wanted is not None or task is None else main_sample_metric(task)
     if metric is None:
         raise RunInputError(f"The main metric of task '{task_id}' is not known; name a `metric`.", param="metric")
-    stated = [one for one in (() if task is None else task.metrics or ()) if one.id == metric]
-    return metric, stated[0].higher_is_better if stated else True
+    return metric, is_higher_better(task, metric)
 
 
 def _side(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from assay.core.suites.manifest.judges import main_judge_metric
 from assay.core.suites.manifest.schema import Aggregation, Task
+from assay.scoring.directions import LOWER_IS_BETTER
 from assay.scoring.errors import UnsupportedFamilyError
 from assay.scoring.scorers import scorer_for
 
@@ -18,6 +19,12 @@ def main_sample_metric(task: Task) -> str | None:
         return main_metric(task)
     stated = [metric.id for metric in task.metrics or () if metric.id in known]
     return stated[0] if stated else known[0]
+
+
+def is_higher_better(task: Task | None, metric: str) -> bool:
+    """Whether more of a metric is better: as the task states, else as the metric is known."""
+    stated = [one.higher_is_better for one in (() if task is None else task.metrics or ()) if one.id == metric]
+    return stated[0] if stated else metric not in LOWER_IS_BETTER
 
 
 def main_metric(task: Task) -> str | None:

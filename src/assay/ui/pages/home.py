@@ -24,6 +24,7 @@ from assay.core.webhooks.service import count_deliveries, find_endpoints
 from assay.core.webhooks.types import OwnerKind
 from assay.db.listing import ListQuery, SortBy
 from assay.db.slices import Slice
+from assay.scoring.directions import LOWER_IS_BETTER
 from assay.ui.edge import Pages, Visit
 from assay.ui.pages.naming import suite_names
 
@@ -31,7 +32,6 @@ LATEST = 10
 SCHEDULES = 30
 EVALUATORS = 100
 FIRES = 5
-LOWER_IS_BETTER = frozenset({"wer", "cer", "corpus_wer", "corpus_cer"})
 """Of the built-in metrics."""
 pages = Pages()
 

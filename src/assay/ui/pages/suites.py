@@ -21,6 +21,7 @@ from assay.core.schedules.types import ScheduleFilter
 from assay.core.suites import service
 from assay.core.suites.manifest import ManifestError, UnsupportedManifestError, parse_manifest
 from assay.core.suites.manifest.text import Lines, TextFaultError, read_manifest_text, write_manifest_text
+from assay.core.suites.scorings import is_higher_better
 from assay.core.suites.types import NewSuite, SuiteAccess
 from assay.kit.errors import DomainError
 from assay.ui.diffing import diff_lines
@@ -213,14 +214,9 @@ def _rank(found: list[Run] | Any, manifest: Mapping[str, Any]) -> dict[str, list
                 placed.setdefault(row.task_id, {}).setdefault(row.model, Placed(run, row))
     ranked: dict[str, list[Placed]] = {}
     for task_id, by_model in sorted(placed.items()):
-        higher = _is_higher_better(tasks.get(task_id), next(iter(by_model.values())).row.metric)
+        higher = is_higher_better(tasks.get(task_id), next(iter(by_model.values())).row.metric)
         ranked[task_id] = sorted(by_model.values(), key=lambda one: one.row.value or 0.0, reverse=higher)
     return ranked
-
-
-def _is_higher_better(task: Any, metric: str) -> bool:
-    stated = [one for one in (getattr(task, "metrics", None) or ()) if one.id == metric]
-    return stated[0].higher_is_better if stated else metric not in {"wer", "cer"}
 
 
 def _version_number(visit: Visit, name: str) -> int | None:
