@@ -161,15 +161,15 @@ async def test_wrong_passwords_lock_an_account(person: Person) -> None:
 @pytest.mark.parametrize(
     ("body", "fields"),
     [
-        ({}, {"email", "password"}),
-        ({"email": 1, "password": None}, {"email", "password"}),
-        ({"email": "a@example.com", "password": "x" * 129}, {"password"}),
-        ({"email": "a\0@example.com", "password": "x"}, {"email"}),
+        ({}, ["email", "password"]),
+        ({"email": 1, "password": None}, ["email", "password"]),
+        ({"email": "a@example.com", "password": "x" * 129}, ["password"]),
+        ({"email": "a\0@example.com", "password": "x"}, ["email"]),
     ],
     ids=str,
 )
-async def test_malformed_sign_ins(connect: Connect, body: dict[str, Any], fields: set[str]) -> None:
-    assert set(await connect(None).refused(400, "POST", "/auth/token/", body)) == fields
+async def test_malformed_sign_ins(connect: Connect, body: dict[str, Any], fields: list[str]) -> None:
+    assert sorted(await connect(None).refused(400, "POST", "/auth/token/", body)) == fields
 
 
 async def test_a_large_body_of_nobody(connect: Connect) -> None:
@@ -287,14 +287,14 @@ async def test_who_registers_has_an_organization_of_their_own(connect: Connect) 
 @pytest.mark.parametrize(
     ("changes", "fields"),
     [
-        ({"password": "1234567", "password_confirm": "1234567"}, {"password"}),
-        ({"password_confirm": "another"}, {"password_confirm"}),
-        ({"email": "no address"}, {"email"}),
-        ({"email": None}, {"email"}),
+        ({"password": "1234567", "password_confirm": "1234567"}, ["password"]),
+        ({"password_confirm": "another"}, ["password_confirm"]),
+        ({"email": "no address"}, ["email"]),
+        ({"email": None}, ["email"]),
     ],
     ids=str,
 )
 @pytest.mark.usefixtures("registration")
-async def test_malformed_registrations(connect: Connect, changes: dict[str, Any], fields: set[str]) -> None:
+async def test_malformed_registrations(connect: Connect, changes: dict[str, Any], fields: list[str]) -> None:
     body = {"email": "a@example.com", "password": PASSWORD, "password_confirm": PASSWORD, **changes}
-    assert set(await connect(None).refused(400, "POST", "/auth/register/", body)) == fields
+    assert list(await connect(None).refused(400, "POST", "/auth/register/", body)) == fields
