@@ -300,15 +300,19 @@ def _metric(loaded: _Loaded, task_id: str, wanted: str | None) -> tuple[str, boo
 
 
 def _side(name: str) -> str:
-    """SQL for the items of a side with their mean score; null where none of their samples has one."""
+    """SQL for the items of a side with their mean score; null where none of their samples has one.
+
+    The mean is one of decimals, so that the same scores of repeats are the same mean in whichever order they are read:
+    otherwise a last digit would be a win.
+    """
     return f"""
         SELECT md5(i.dataset_row::text || coalesce('+' || i.target, '-')) AS content,
                row_number() OVER (
                    PARTITION BY md5(i.dataset_row::text || coalesce('+' || i.target, '-')) ORDER BY i.sample_index
                ) AS copy,
                i.sample_index,
-               (SELECT avg(CASE jsonb_typeof(s.scores->CAST(:metric AS text)) WHEN 'number'
-                           THEN CAST(s.scores->>CAST(:metric AS text) AS double precision) END)
+               (SELECT CAST(avg(CASE jsonb_typeof(s.scores->CAST(:metric AS text)) WHEN 'number'
+                                THEN CAST(s.scores->CAST(:metric AS text) AS numeric) END) AS double precision)
                 FROM run_samples s
                 WHERE s.run_id = :run_{name} AND s.task_no = :task_{name} AND s.model_no = :model_{name}
                   AND s.sample_index = i.sample_index AND s.status = 'completed') AS score

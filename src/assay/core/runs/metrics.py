@@ -286,7 +286,7 @@ _TALLY = text("""
            sum(reasoning_tokens) AS reasoning, bool_or(tokens_estimated) AS estimated,
            sum(coalesce(cost_usd, 0) + coalesce(CAST(judge->>'cost_usd' AS numeric), 0))
                FILTER (WHERE cost_usd IS NOT NULL OR judge->>'cost_usd' IS NOT NULL) AS cost_usd
-    FROM run_samples WHERE run_id = :run_id GROUP BY task_no, model_no
+    FROM run_samples WHERE run_id = :run_id GROUP BY task_no, model_no ORDER BY task_no, model_no
 """)
 
 
@@ -297,7 +297,10 @@ async def _add_metrics(session: AsyncSession, run: MeasuredRun, tallies: Mapping
         if row.metric in _omitted(task):
             continue
         tallies[row.task_no, row.model_no].accumulators[row.metric] = accumulator_from_moments(
-            count=row.n, mean=row.mean, variance=row.variance, binary=row.is_binary
+            count=row.n,
+            mean=float(row.mean),
+            variance=None if row.variance is None else float(row.variance),
+            binary=row.is_binary,
         )
     for (task_no, _), tally in tallies.items():
         for metric in run.tasks[task_no].metrics:
@@ -309,11 +312,12 @@ def _omitted(task: MeasuredTask) -> set[str]:
     return {metric.id for metric in task.metrics if metric.aggregation is Aggregation.NONE}
 
 
+# Summed as decimals, which are exact: the same scores have the same mean in whichever order the database holds them.
 _MOMENTS = text("""
     SELECT task_no, model_no, metric, count(*) AS n, avg(value) AS mean, var_samp(value) AS variance,
            bool_and(value IN (0, 1)) AS is_binary
     FROM (
-        SELECT s.task_no, s.model_no, score.key AS metric, CAST(score.value AS double precision) AS value
+        SELECT s.task_no, s.model_no, score.key AS metric, CAST(score.value AS numeric) AS value
         FROM run_samples s CROSS JOIN LATERAL jsonb_each(s.scores) AS score
         WHERE s.run_id = :run_id AND s.status = 'completed' AND jsonb_typeof(score.value) = 'number'
     ) AS scores

@@ -95,7 +95,9 @@ async def measure_repeats(session: AsyncSession, run_id: UUID, *, repeats: int) 
         values = {"run_id": run_id, "by_model": by_model, "repeats": repeats}
         for row in await session.execute(_CLUSTERS, values):
             place = (row.task_no, row.model_no if by_model else None)
-            mean = clustered_mean_from_sums(n=row.n, mean=row.mean, clusters=row.clusters, squares=row.squares)
+            mean = clustered_mean_from_sums(
+                n=row.n, mean=float(row.mean), clusters=row.clusters, squares=float(row.squares)
+            )
             if mean is not None:
                 means.setdefault(place, {})[row.metric] = mean
             if by_model:
@@ -107,16 +109,18 @@ async def measure_repeats(session: AsyncSession, run_id: UUID, *, repeats: int) 
 
 
 def _mean_of_k(row: Any) -> RepeatEstimate:
+    mean = None if row.whole_mean is None else float(row.whole_mean)
     interval = None
-    if row.whole_variance is not None:
-        interval = t_interval(row.whole_mean, row.whole_variance, row.whole)
-    return RepeatEstimate(row.whole_mean, row.whole, row.clusters - row.whole, interval)
+    if mean is not None and row.whole_variance is not None:
+        interval = t_interval(mean, float(row.whole_variance), row.whole)
+    return RepeatEstimate(mean, row.whole, row.clusters - row.whole, interval)
 
 
+# Decimals for the reason that the metrics' moments have them: sums that do not depend on the order.
 _ITEMS = """
     scores AS (
         SELECT s.task_no, CASE WHEN :by_model THEN s.model_no ELSE -1 END AS model_no, s.sample_index,
-               score.key AS metric, CAST(score.value AS double precision) AS value
+               score.key AS metric, CAST(score.value AS numeric) AS value
         FROM run_samples s CROSS JOIN LATERAL jsonb_each(s.scores) AS score
         WHERE s.run_id = :run_id AND s.status = 'completed' AND jsonb_typeof(score.value) = 'number'
     ), items AS (
@@ -131,7 +135,7 @@ _CLUSTERS = text(f"""
         SELECT task_no, model_no, metric, sum(total) / sum(n) AS mean FROM items GROUP BY task_no, model_no, metric
     )
     SELECT task_no, model_no, metric, CAST(sum(n) AS bigint) AS n, mean, count(*) AS clusters,
-           sum((total - n * mean) ^ 2) AS squares, count(*) FILTER (WHERE n >= :repeats) AS whole,
+           sum((total - n * mean) * (total - n * mean)) AS squares, count(*) FILTER (WHERE n >= :repeats) AS whole,
            avg(total / n) FILTER (WHERE n >= :repeats) AS whole_mean,
            var_samp(total / n) FILTER (WHERE n >= :repeats) AS whole_variance
     FROM items JOIN means USING (task_no, model_no, metric)
