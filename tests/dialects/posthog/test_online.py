@@ -248,6 +248,27 @@ async def test_a_backfill_judges_what_nobody_judged(project: Project) -> None:
     assert response.json()["status"] == "completed"
 
 
+async def test_filters_can_be_expressions(project: Project) -> None:
+    expression = "properties.$ai_latency > 5 and person.properties.plan in ('pro', 'team')"
+    conditions = [{"id": "slow", "rollout_percentage": 100, "properties": [{"type": "hogql", "key": expression}]}]
+    evaluation = await project.hog(conditions=conditions)
+    assert evaluation["conditions"][0]["properties"][0]["key"] == expression
+    slow, quick = {"$ai_latency": 6.5, "$set": {"plan": "pro"}}, {"$ai_latency": 1, "$set": {"plan": "pro"}}
+    wanted = await project.send(properties=slow)
+    left = [await project.send(properties=quick), await project.send(distinct_id="bob", properties={"$ai_latency": 9})]
+    await project.results(evaluation, 1)
+    assert [entry["target_id"] for entry in await project.entries(evaluation)] == [wanted]
+
+    scope = {
+        "after": "2020-01-01T00:00:00Z",
+        "apply_conditions": False,
+        "properties": [{"type": "hogql", "key": "distinct_id = 'bob' or (properties.$ai_latency = 1)"}],
+    }
+    await project.caller.ok("POST", f"/evaluations/{evaluation['id']}/backfills", scope)
+    await project.results(evaluation, 3)
+    assert {entry["target_id"] for entry in await project.entries(evaluation, trigger="backfill")} == {*left}
+
+
 BACKFILLS: list[tuple[dict[str, Any], str, str]] = [
     ({}, "after", "required"),
     ({"after": "x"}, "after", "invalid"),

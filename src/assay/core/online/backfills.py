@@ -17,11 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from assay.core.evaluators.operation import load_evaluators
 from assay.core.evaluators.service import find_evaluator
 from assay.core.evaluators.types import Evaluator, EvaluatorStatus
-from assay.core.events.service import get_persons, scan_events
+from assay.core.events.service import scan_events
 from assay.core.events.types import GENERATION, EventPosition, EventQuery, StoredEvent
 from assay.core.online import repository, views
 from assay.core.online.enrolment import Candidate, enter, match
 from assay.core.online.errors import BackfillNotFoundError, BackfillScopeError, EvaluatorOffError
+from assay.core.online.filters import load_persons
 from assay.core.online.models import BackfillRow, LedgerRow
 from assay.core.online.types import (
     Backfill,
@@ -185,10 +186,7 @@ async def _matching(
 ) -> list[Candidate]:
     own = [Condition.from_wire({"id": "backfill", "properties": list(scope.filters)})]
     conditions = [Condition.from_wire(condition) for condition in evaluator.conditions]
-    filters = (item for condition in (*own, *conditions) for item in condition.properties)
-    persons: Mapping[str, Mapping[str, Any]] = {}
-    if any(item.type == "person" for item in filters):
-        persons = await get_persons(session, evaluator.project_id, sorted({event.distinct_id for event in page}))
+    persons = await load_persons(session, evaluator.project_id, (*own, *conditions), page)
     found = match(evaluator, page, now=now, persons=persons, conditions=own)
     if not scope.apply_conditions:
         return found
@@ -254,7 +252,7 @@ def _check(scope: BackfillScope) -> None:
         raise BackfillScopeError(f"At most {MAX_FILTERS} filters can be given.", param="properties")
     for item in scope.filters:
         kind = PropertyFilter.from_wire(item).type
-        if kind not in ("event", "person"):
+        if kind not in {"event", "person", "hogql"}:
             raise BackfillScopeError(f"Filters of type `{kind[:64]}` are not supported here.", param="properties")
 
 

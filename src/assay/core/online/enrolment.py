@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from assay.core.evaluators.service import enabled_evaluators
 from assay.core.evaluators.types import Evaluator, TargetKind
-from assay.core.events.service import get_persons
 from assay.core.events.types import GENERATION, StoredEvent
 from assay.core.online import repository
+from assay.core.online.filters import evaluate_expression, load_persons
 from assay.core.online.types import Origin, Outcome, State
 from assay.core.online.waking import Track, track_of, wake
 from assay.kit.clock import utc_now
@@ -66,7 +66,8 @@ async def enrol(session: AsyncSession, project_id: UUID, events: Sequence[Stored
     if not evaluators:
         return 0
     now = utc_now()
-    persons = await _persons(session, project_id, evaluators, generations)
+    conditions = (Condition.from_wire(condition) for one in evaluators for condition in one.conditions)
+    persons = await load_persons(session, project_id, conditions, generations)
     queued = 0
     tracks: set[Track] = set()
     for evaluator in sorted(evaluators, key=lambda one: one.id):
@@ -106,7 +107,13 @@ def match(
         if subject is None or (known is not None and not known.sampled_out):
             continue
         seen = event.for_scoring(persons.get(event.distinct_id))
-        decision = decide(seen, conditions, now=now, sampling_key=subject.key or str(event.uuid))
+        decision = decide(
+            seen,
+            conditions,
+            now=now,
+            sampling_key=subject.key or str(event.uuid),
+            evaluate_expression=evaluate_expression,
+        )
         problems.update(decision.problems)
         if decision.fires or (decision.sampled_out and known is None):
             found[subject.id] = Candidate(subject, not decision.fires)
@@ -182,13 +189,3 @@ def _row(candidate: Candidate) -> repository.NewRow:
         state=State.DONE if candidate.sampled_out else State.QUEUED,
         outcome=Outcome.SAMPLED_OUT if candidate.sampled_out else None,
     )
-
-
-async def _persons(
-    session: AsyncSession, project_id: UUID, evaluators: Sequence[Evaluator], events: Sequence[StoredEvent]
-) -> Mapping[str, Mapping[str, Any]]:
-    """What is known of the persons behind events, if any evaluator asks."""
-    conditions = (Condition.from_wire(condition) for one in evaluators for condition in one.conditions)
-    if not any(item.type == "person" for condition in conditions for item in condition.properties):
-        return {}
-    return await get_persons(session, project_id, sorted({event.distinct_id for event in events}))

@@ -18,9 +18,10 @@ from assay.core.evaluators.definition import compile_source
 from assay.core.evaluators.outputs import normalize_output
 from assay.core.evaluators.targets import INACTIVITY, normalize_target
 from assay.core.evaluators.types import OutputKind, TargetKind
-from assay.core.events.service import get_persons, get_unit_events, list_events
+from assay.core.events.service import get_unit_events, list_events
 from assay.core.events.types import GENERATION, EventPosition, EventQuery, StoredEvent
 from assay.core.online.batches import MAX_UNIT_EVENTS, unit_facts
+from assay.core.online.filters import evaluate_expression, load_persons
 from assay.core.online.programs import output_rule
 from assay.core.projects.types import Principal
 from assay.kit.clock import utc_now
@@ -155,13 +156,11 @@ async def _generations(
     position: EventPosition | None = None
     for _ in range(0, MAX_EXAMINED, _PAGE):
         page = await list_events(session, principal, query, position=position, limit=_PAGE)
-        persons: Mapping[str, Mapping[str, Any]] = {}
-        if any(item.type == "person" for condition in conditions for item in condition.properties):
-            named = sorted({event.distinct_id for event in page.events})
-            persons = await get_persons(session, principal.project_id, named)
+        persons = await load_persons(session, principal.project_id, conditions, page.events)
         for event in page.events:
             seen = event.for_scoring(persons.get(event.distinct_id))
-            if not conditions or decide(seen, conditions, now=now, ignore_rollout=True).fires:
+            decision = decide(seen, conditions, now=now, evaluate_expression=evaluate_expression, ignore_rollout=True)
+            if not conditions or decision.fires:
                 yield event
         position = page.next
         if position is None:

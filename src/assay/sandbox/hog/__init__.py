@@ -13,7 +13,7 @@ Compiling and running are plain functions without input or output; `HogSandbox` 
 """
 
 from assay.sandbox.hog.code import Program
-from assay.sandbox.hog.compiler import compile_program
+from assay.sandbox.hog.compiler import compile_expression, compile_program
 from assay.sandbox.hog.errors import HogCompileError, HogFailureKind, HogRuntimeError
 from assay.sandbox.hog.limits import DEFAULT_LIMITS, HogLimits
 from assay.sandbox.hog.pool import HogSandbox
@@ -32,6 +32,7 @@ __all__ = [
     "OutputType",
     "Program",
     "Verdict",
+    "compile_expression",
     "compile_program",
     "judge",
     "run_program",

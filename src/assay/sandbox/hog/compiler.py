@@ -9,7 +9,7 @@ from typing import Any
 from assay.sandbox.hog.code import FunctionCode, Op, Program
 from assay.sandbox.hog.errors import HogCompileError
 from assay.sandbox.hog.operators import BINARY, UNARY
-from assay.sandbox.hog.parser import parse
+from assay.sandbox.hog.parser import parse, parse_lone_expression
 from assay.sandbox.hog.scopes import Captured, FunctionScope, Variable
 from assay.sandbox.hog.syntax import (
     Access,
@@ -73,8 +73,12 @@ def compile_program(source: str) -> Program:
     Raises:
         HogCompileError: With line, column and the offending line.
     """
-    tree = parse(source)
-    return Program(source, _Compiler(source).compile_main(tree))
+    return Program(source, _Compiler(source).compile_main(parse(source)))
+
+
+def compile_expression(source: str) -> Program:
+    """As `compile_program`, of an expression: the program returns its value."""
+    return Program(source, _Compiler(source).compile_main(parse_lone_expression(source)))
 
 
 class _Compiler:

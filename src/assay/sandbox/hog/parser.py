@@ -34,13 +34,32 @@ def parse(source: str) -> Block:
     Raises:
         HogCompileError: The source is too long or no Hog.
     """
+    return _parser(source).parse_program()
+
+
+def parse_lone_expression(source: str) -> Block:
+    """The tree of a program that returns the value of an expression, which is all that the source may hold.
+
+    Raises:
+        HogCompileError: The source is too long or no expression.
+    """
+    return _parser(source).parse_returned()
+
+
+def _parser(source: str) -> _Parser:
     size = len(source.encode("utf-8", "surrogatepass"))
     if size > MAX_SOURCE_BYTES:
         raise HogCompileError.at(f"The program has {size} bytes; the limit is {MAX_SOURCE_BYTES}", source, 0)
-    return _Parser(source, tokenize(source)).parse_program()
+    return _Parser(source, tokenize(source))
 
 
 class _Parser(ExpressionParser):
+    def parse_returned(self) -> Block:
+        expression = self.parse_expression()
+        if self.token.kind is not Kind.END:
+            self.refuse("an operator or the end of the expression")
+        return Block(0, [Return(0, expression)])
+
     def parse_program(self) -> Block:
         statements: list[Statement] = []
         while self.token.kind is not Kind.END:

@@ -11,6 +11,7 @@ Nothing here reads a clock, a database or the network.
 
 from assay.scoring.online.conditions import Condition, Decision, PropertyFilter, decide, sampling_percentage
 from assay.scoring.online.events import Event, event_input, event_output
+from assay.scoring.online.operators import FilterError
 from assay.scoring.online.rendering import preview, render
 from assay.scoring.online.variables import TargetFacts, generation_variables, target_variables
 
@@ -18,6 +19,7 @@ __all__ = [
     "Condition",
     "Decision",
     "Event",
+    "FilterError",
     "PropertyFilter",
     "TargetFacts",
     "decide",

@@ -17,6 +17,8 @@ from assay.scoring.online.operators import FilterError, holds
 ExpressionTest = Callable[[str, Mapping[str, Any]], object]
 """Evaluates a filter of type ``hogql``: its text and the variables it sees; only ``True`` matches."""
 
+_SHOWN_CHARACTERS = 200
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PropertyFilter:
@@ -26,6 +28,11 @@ class PropertyFilter:
     value: Any = None
     operator: str = "exact"
     type: str = "event"
+
+    @property
+    def sees_person(self) -> bool:
+        """Whether it looks, or may look, at what is known of the person."""
+        return self.type in {"person", "hogql"}
 
     @classmethod
     def from_wire(cls, data: Mapping[str, Any]) -> PropertyFilter:
@@ -137,7 +144,7 @@ def _matches(
             case _:
                 raise FilterError(f"filters of type `{item.type}` are not supported")
     except FilterError as exc:
-        problems.append(f"{item.key}: {exc}")
+        problems.append(f"{item.key[:_SHOWN_CHARACTERS]}: {exc}")
         return False
 
 
