@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
+from collections.abc import Iterable
 from functools import lru_cache
 
 from prometheus_client import Counter, Histogram
 
+from assay.core.capture.types import Captured
+from assay.core.online.types import Ended, Leased
 from assay.gateway.types import CallRecord
 
 MODEL_CALLS = Counter("assay_model_calls", "Attempts at model calls.", ("provider", "model", "operation", "outcome"))
@@ -23,6 +27,25 @@ REQUEST_SECONDS = Histogram(
     ("method", "route"),
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
+CAPTURED_EVENTS = Counter("assay_captured_events", "Events of capture requests.", ("outcome",))
+ONLINE_OUTCOMES = Counter(
+    "assay_online_outcomes", "Outcomes of the ledger that workers recorded.", ("kind", "outcome", "reason")
+)
+
+
+def observe_capture(captured: Captured) -> None:
+    """Count the events of one request: kept now, known from before, refused."""
+    stored = len(captured.stored)
+    CAPTURED_EVENTS.labels("stored").inc(stored)
+    CAPTURED_EVENTS.labels("known").inc(captured.accepted - stored)
+    CAPTURED_EVENTS.labels("refused").inc(len(captured.refused))
+
+
+def observe_outcomes(recorded: Iterable[tuple[Leased, Ended]]) -> None:
+    """Count outcomes of the ledger, by the evaluator's kind."""
+    tally = Tally((entry.runtime, ended.outcome, ended.reason) for entry, ended in recorded)
+    for (kind, outcome, reason), count in tally.items():
+        ONLINE_OUTCOMES.labels(kind.value, outcome.value, "" if reason is None else reason.value).inc(count)
 
 
 def observe_model_call(record: CallRecord) -> None:

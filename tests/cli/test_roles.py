@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+import aiohttp
 import pytest
 from meetkai_mka1 import SDK
 from tests.support.assay_process import run_assay, running_assay
@@ -51,12 +54,30 @@ async def test_api_and_worker_carry_out_a_run(home: Path, bare_database_url: str
     await migrate.upgrade(bare_database_url)
     variables = _variables(bare_database_url, temporal_address, ASSAY_BOOTSTRAP_API_KEY=PRESET)
     async with (
-        running_assay("worker", home=home, variables=variables),
+        running_assay("worker", "--metrics-port", "0", home=home, variables=variables) as worker,
         running_assay("api", "--port", "0", "--json", home=home, variables=variables) as api,
     ):
         status, counts = await asyncio.to_thread(_run_suite, api.url)
+        [address] = re.findall(r"http://127\.0\.0\.1:\d+/metrics", worker.log)
+        async with aiohttp.ClientSession() as http, http.get(address) as response:
+            metrics = await response.text()
     assert status == "completed"
     assert counts["completed"] == 20
+    [calls] = re.findall(r"^assay_model_calls_total\{.*simulator/echo.*\} (.*)$", metrics, re.MULTILINE)
+    assert float(calls) == 20
+
+
+async def test_a_worker_whose_metrics_have_no_port_says_so(
+    home: Path, bare_database_url: str, temporal_address: str
+) -> None:
+    variables = _variables(bare_database_url, temporal_address)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ended = await run_assay("worker", "--metrics-port", port, home=home, variables=variables)
+    assert ended.exit_code == 4
+    assert f"port {port}: another program uses it. Choose another with --metrics-port" in ended.err
 
 
 def _run_suite(url: str) -> tuple[str, Mapping[str, int]]:

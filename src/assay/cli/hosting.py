@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import uvicorn
+from prometheus_client import start_http_server
 
 from assay.cli.console import PortInUseError
 from assay.kit.errors import InvalidError
@@ -72,11 +73,13 @@ def _bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _explain_bind(error: OSError, host: str, port: int) -> PortInUseError | UnusableHostError:
+def _explain_bind(error: OSError, host: str, port: int, *, option: str = "--") -> PortInUseError | UnusableHostError:
     if error.errno in (errno.EADDRINUSE, errno.EACCES):
         why = "another program uses it" if error.errno == errno.EADDRINUSE else "only root may use it"
-        return PortInUseError(f"cannot listen on port {port}: {why}. Choose another with --port; 0 takes a free one.")
-    return UnusableHostError(f"cannot listen on {host}: {error.strerror}. Check --host.", param="host")
+        return PortInUseError(
+            f"cannot listen on port {port}: {why}. Choose another with {option}port; 0 takes a free one."
+        )
+    return UnusableHostError(f"cannot listen on {host}: {error.strerror}. Check {option}host.", param="host")
 
 
 def _reachable(address: str) -> str:
@@ -99,6 +102,27 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self.ready.set()
+
+
+@contextmanager
+def serving_metrics(host: str, port: int) -> Generator[str]:
+    """Serve this process's ``/metrics`` from a thread, for processes without an API. Gives its URL.
+
+    Raises:
+        PortInUseError: Another program listens there, or only root may.
+        UnusableHostError: The host is not an address of this machine.
+    """
+    try:
+        server, thread = start_http_server(port, host)
+    except OSError as exc:
+        raise _explain_bind(exc, host, port, option="--metrics-") from exc
+    try:
+        address = server.socket.getsockname()
+        yield f"http://{_reachable(address[0])}:{address[1]}/metrics"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @asynccontextmanager

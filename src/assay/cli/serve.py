@@ -77,10 +77,19 @@ def api(
     run(run_until_stopped(serving.serve_api(settings, host=host, port=port, announce=announce)))
 
 
-def worker(*, log_level: Level = None, log_format: Format = None) -> None:
+def worker(
+    *,
+    metrics_host: Annotated[str, typer.Option(help="Address on which the metrics are served.")] = "127.0.0.1",
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="TCP port of /metrics; 0 takes a free one. None: not served.")
+    ] = None,
+    log_level: Level = None,
+    log_format: Format = None,
+) -> None:
     """Run a worker alone. Needs ASSAY_DATABASE_URL and ASSAY_TEMPORAL_ADDRESS."""
     settings = prepare(log_level, log_format)
     from assay.cli import serving
     from assay.cli.signals import run_until_stopped
 
-    run(run_until_stopped(serving.work(settings)))
+    metrics = None if metrics_port is None else (metrics_host, metrics_port)
+    run(run_until_stopped(serving.work(settings, metrics=metrics)))

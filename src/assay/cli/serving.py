@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
 
 from assay.cli.connecting import known_secret_key, require_migrated
-from assay.cli.hosting import Listener, open_listener, running_api
+from assay.cli.hosting import Listener, open_listener, running_api, serving_metrics
 from assay.cli.signals import background, wait_any
 from assay.cli.temporal_logs import route_temporal_logs
 from assay.cli.workers import LocalWorker, WorkerProcesses
@@ -146,16 +146,24 @@ async def _ensure_preset_key(settings: Settings, runtime: Runtime) -> None:
             await bootstrap(session, api_key=preset.get_secret_value())
 
 
-async def work(settings: Settings) -> None:
+async def work(settings: Settings, *, metrics: tuple[str, int] | None = None) -> None:
     """A worker alone, on external services, until cancelled.
 
+    Args:
+        settings: All settings.
+        metrics: Where to serve its metrics: host and port, 0 for a free one; None for nowhere.
+
     Raises:
+        PortInUseError: The port is taken.
         MissingSettingError: The address of a service is not configured.
         NotMigratedError: The database is not at this version's schema.
         WorkerFailedError: The worker keeps dying.
     """
-    async with _external_runtime(settings) as runtime:
-        await LocalWorker(runtime).run_forever()
+    with ExitStack() as stack:
+        if metrics is not None:
+            _log.info("serving_metrics", url=stack.enter_context(serving_metrics(*metrics)))
+        async with _external_runtime(settings) as runtime:
+            await LocalWorker(runtime).run_forever()
 
 
 @asynccontextmanager

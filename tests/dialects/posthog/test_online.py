@@ -13,6 +13,7 @@ import pytest
 from openai import OpenAI as PlainOpenAI
 from posthog import Posthog
 from posthog.ai.openai import OpenAI
+from prometheus_client.parser import text_string_to_metric_families
 from tests.dialects.posthog.conftest import Caller, Connect
 from tests.support.live import LiveServer
 from tests.support.model_server import default_reply
@@ -267,6 +268,34 @@ async def test_filters_can_be_expressions(project: Project) -> None:
     await project.caller.ok("POST", f"/evaluations/{evaluation['id']}/backfills", scope)
     await project.results(evaluation, 3)
     assert {entry["target_id"] for entry in await project.entries(evaluation, trigger="backfill")} == {*left}
+
+
+async def test_prometheus_counts_events_and_outcomes(project: Project) -> None:
+    async def counted(name: str, **labels: str) -> float:
+        found = text_string_to_metric_families((await project.caller.http.get("/metrics")).text)
+        samples = [sample for family in found for sample in family.samples if sample.name == name]
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
+
+    async def all_counted() -> list[float]:
+        captured = [
+            await counted("assay_captured_events_total", outcome=outcome) for outcome in ("stored", "known", "refused")
+        ]
+        return [*captured, await counted("assay_online_outcomes_total", kind="hog", outcome="failed")]
+
+    evaluation = await project.hog("return 1")
+    before = await all_counted()
+    event_id = await project.send()
+
+    async def failed() -> bool:
+        [entry] = await project.entries(evaluation)
+        return entry["outcome"] == "failed"
+
+    await eventually(failed, timeout=20)
+    await project.send(uuid=event_id)
+    bad: dict[str, Any] = {"api_key": project.token, "batch": [{"event": "", "distinct_id": "ann", "properties": {}}]}
+    await project.caller.http.post("/batch/", json=bad)
+    after = await all_counted()
+    assert [later - earlier for later, earlier in zip(after, before, strict=True)] == [1, 1, 1, 1]
 
 
 BACKFILLS: list[tuple[dict[str, Any], str, str]] = [

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -44,6 +44,8 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 Source = tuple[Evaluator, Definition, StoredEvent]
+Observer = Callable[[Sequence[tuple[Leased, Ended]]], None]
+"""Told of outcomes once they are on record; must be quick and must not raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +65,23 @@ class Holdings:
         project_id: Whose ledger.
         holder: Name of the lane; the same when it is begun again.
         runtimes: Which entries it takes.
+        observer: Told of what is recorded.
     """
 
     def __init__(
-        self, sessions: SessionFactory, project_id: UUID, *, holder: str, runtimes: Sequence[EvaluatorKind]
+        self,
+        sessions: SessionFactory,
+        project_id: UUID,
+        *,
+        holder: str,
+        runtimes: Sequence[EvaluatorKind],
+        observer: Observer,
     ) -> None:
         self.sessions = sessions
         self.project_id = project_id
         self._holder = holder
         self._runtimes = runtimes
+        self._observer = observer
         self._held: dict[UUID, Leased] = {}
         self._sources: dict[UUID, Source] = {}
         self.recorded = 0
@@ -117,6 +127,7 @@ class Holdings:
                 session, self.project_id, _spent(self._held, (*ended, *postponed)), now=utc_now()
             )
         self.recorded += len(counted)
+        self._observer([(self._held[one.entry_id], one) for one in counted])
         for one in (*ended, *postponed):
             self._held.pop(one.entry_id, None)
             self._sources.pop(one.entry_id, None)

@@ -15,6 +15,7 @@ from assay.core.online.judging import Judges
 from assay.core.online.lanes import Holdings, run_programs_lane
 from assay.core.online.waking import Track
 from assay.db.engine import SessionFactory
+from assay.metrics import observe_outcomes
 from assay.sandbox.hog import HogSandbox
 from assay.workflows.online_evaluation.shared import RUN_JUDGES, RUN_PROGRAMS, LaneInput, LaneReport
 
@@ -61,7 +62,13 @@ class OnlineEvaluationActivities:
     async def _lane(self, request: LaneInput, track: Track) -> AsyncGenerator[Holdings]:
         info = activity.info()
         holder = f"{info.workflow_run_id}/{info.activity_id}"
-        holdings = Holdings(self._sessions, UUID(request.project_id), holder=holder, runtimes=track.runtimes)
+        holdings = Holdings(
+            self._sessions,
+            UUID(request.project_id),
+            holder=holder,
+            runtimes=track.runtimes,
+            observer=observe_outcomes,
+        )
         async with _beating(lambda: holdings.recorded):
             if info.attempt > 1:
                 await holdings.take_back()

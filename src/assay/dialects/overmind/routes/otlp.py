@@ -19,6 +19,7 @@ from assay.dialects.overmind.spans import ForeignSpanError, to_events
 from assay.dialects.overmind.wire.spans import Ingested
 from assay.kit.clock import utc_now
 from assay.kit.errors import DomainError, InvalidError, LimitError
+from assay.metrics import observe_capture
 
 PROTOBUF = "application/x-protobuf"
 MAX_EXPORT_BYTES = 25 * 1024 * 1024
@@ -68,6 +69,7 @@ async def export_traces(request: Request, session: Session, principal: JobWriter
     # Whoever may write jobs may report what they did.
     sender = replace(principal, scopes=principal.scopes | {Scope.EVENT_CAPTURE})
     captured = await capture(session, sender, events, Arrival(received_at=utc_now()))
+    observe_capture(captured)
     return Ingested(spans_ingested=captured.accepted, spans_post_processed=len(captured.stored))
 
 

@@ -33,6 +33,7 @@ from assay.dialects.posthog.capture.errors import InvalidTokenError, Unsupported
 from assay.dialects.posthog.errors import describe_invalid
 from assay.kit.clock import utc_now
 from assay.kit.errors import DomainError, ErrorKind
+from assay.metrics import observe_capture
 
 SINGLE_BYTES = 2 * 1024 * 1024
 BATCH_BYTES = 20 * 1024 * 1024
@@ -121,6 +122,7 @@ async def keep(request: Request, envelope: Envelope, *, is_strict: bool = False)
     async with transaction(state.sessions) as session:
         sender = await _sender(request, session, envelope.token)
         captured = await capture(session, sender, envelope.events, arrival)
+    observe_capture(captured)
     if captured.stored:
         state.wake_dispatcher()
     if captured.refused:
