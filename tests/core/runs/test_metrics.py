@@ -12,7 +12,7 @@ from assay.core.runs.metrics import MeasuredRun, MeasuredTask, compute_metrics
 from assay.db.session import transaction
 
 SCORES = (0.1, 1e16, 0.3, -1e16, 0.7, 1e-9, 1 / 3)
-"""Summed as floating-point numbers these have many sums: one for nearly every order."""
+"""Their sum as floating-point numbers depends on the order."""
 
 _SET_SCORE = text("""
     UPDATE run_samples SET scores = jsonb_build_object('score', CAST(:score AS double precision))
